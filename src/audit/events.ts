@@ -1,0 +1,28 @@
+/** The catalogue of what is recorded. A detail holds ids, digests and closed words: never a name, a number of a person, or a secret. */
+export interface AuditEvents {
+  'account.registered': { identifierKind: 'phone' | 'username' };
+  'account.signed-in': { amr: readonly string[]; clientId: string };
+  'account.signed-out': { clientIds: readonly string[] };
+  'consent.given': { clientId: string; scopes: readonly string[] };
+  'portal.registered': { sector: string };
+  'organisation.founded': { unifiedSocialCreditCode: string };
+  'unit.created': { organisationId: string };
+  'membership.granted': { accountId: string; role: string };
+  'key.generated': { owner: string; purpose: string; version: number; keyType: string; publicKeyDigest: string };
+  'certificate.issued': { profile: string; keyId: string; fingerprint: string; notAfter: string };
+  'seal.registered': { unitId: string; code: string; certificateId: string; drawingDigest: string };
+  'sealing.intended': { sealId: string; documentDigest: string; clientId: string };
+  'sealing.completed': { sealId: string; documentDigest: string; sealedDigest: string; certificateId: string };
+  'sealing.failed': { sealId: string; reason: string };
+}
+
+export type AuditEventType = keyof AuditEvents;
+
+export interface AuditEvent<T extends AuditEventType = AuditEventType> {
+  readonly type: T;
+  /** Who did it: an account id, or `system`. */
+  readonly actor: string;
+  /** What it was done to: an id. */
+  readonly subject: string;
+  readonly detail: AuditEvents[T];
+}

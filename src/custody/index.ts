@@ -1,0 +1,3 @@
+/** The custody room's door: make a key, find it, sign with it. */
+export { createCustody, PROVIDER, type Custody, type KeyPurpose, type KeyRecord } from './custody.ts';
+export { CustodyError } from './errors.ts';

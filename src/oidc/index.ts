@@ -1,0 +1,7 @@
+/** The oidc shell's door. */
+export { createOidc, type BearerToken, type Oidc } from './provider.ts';
+export { apiResource } from './configuration.ts';
+export { SCOPES } from './scopes.ts';
+export { createMemoryStore } from './store/memory.ts';
+export { createRedisStore } from './store/redis.ts';
+export type { OidcStore } from './store/store.ts';

@@ -1,0 +1,116 @@
+/** The store of embedded mode, in this process. Every operation runs to its end before the next begins, which makes each of them atomic. */
+import type { Clock } from '../../platform/clock.ts';
+import { ENDED_SECONDS, type OidcStore, type StoredSession } from './store.ts';
+
+interface Entry<T> {
+  readonly value: T;
+  readonly expiresAt: number;
+}
+
+interface RecordEntry {
+  readonly value: string;
+  readonly grant: string | undefined;
+  consumedAt?: number;
+}
+
+interface SessionEntry {
+  ended: boolean;
+  body: string;
+  authorizations: Record<string, string>;
+}
+
+/** Writes between two sweeps of what has expired. */
+const SWEEP_EVERY = 1000;
+
+export function createMemoryStore(clock: Clock): OidcStore {
+  const records = new ExpiringMap<RecordEntry>(clock);
+  const once = new ExpiringMap<string>(clock);
+  const sessions = new ExpiringMap<SessionEntry>(clock);
+  const uids = new ExpiringMap<string>(clock);
+  const name = (model: string, key: string) => `${model}:${key}`;
+
+  function alive(key: string | undefined): SessionEntry | undefined {
+    const session = key === undefined ? undefined : sessions.get(key);
+    return session?.ended === false ? session : undefined;
+  }
+  const copy = (session: SessionEntry | undefined): StoredSession | undefined =>
+    session && { body: session.body, authorizations: { ...session.authorizations } };
+
+  return {
+    async put(model, key, value, { ttlSeconds, grant }) {
+      records.set(name(model, key), { value, grant }, ttlSeconds);
+    },
+    async putOnce(model, key, value, ttlSeconds) {
+      if (once.get(name(model, key)) !== undefined) return false;
+      once.set(name(model, key), value, ttlSeconds);
+      return true;
+    },
+    async get(model, key) {
+      const entry = records.get(name(model, key));
+      return entry && { value: entry.value, consumedAt: entry.consumedAt };
+    },
+    async consume(model, key, at) {
+      const entry = records.get(name(model, key));
+      if (!entry || entry.consumedAt !== undefined) return false;
+      entry.consumedAt = at;
+      return true;
+    },
+    async remove(model, key) {
+      records.delete(name(model, key));
+    },
+    async removeGrant(model, grant) {
+      for (const [key, entry] of records.entries()) if (entry.grant === grant && key.startsWith(`${model}:`)) records.delete(key);
+    },
+
+    async saveSession(key, change, ttlSeconds) {
+      const before = sessions.get(key);
+      if (before?.ended) return false;
+      const authorizations = { ...before?.authorizations, ...change.set };
+      for (const clientId of change.remove) delete authorizations[clientId];
+      sessions.set(key, { ended: false, body: change.body, authorizations }, ttlSeconds);
+      uids.set(change.uid, key, ttlSeconds);
+      return true;
+    },
+    async addAuthorizations(uid, set) {
+      const session = alive(uids.get(uid));
+      if (!session) return false;
+      Object.assign(session.authorizations, set);
+      return true;
+    },
+    session: async (key) => copy(alive(key)),
+    sessionByUid: async (uid) => copy(alive(uids.get(uid))),
+    async endSession(key) {
+      sessions.set(key, { ended: true, body: '', authorizations: {} }, ENDED_SECONDS);
+    },
+  };
+}
+
+class ExpiringMap<T> {
+  readonly #entries = new Map<string, Entry<T>>();
+  readonly #clock: Clock;
+  #writes = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get(key: string): T | undefined {
+    const entry = this.#entries.get(key);
+    return entry && entry.expiresAt > this.#clock.now().getTime() ? entry.value : undefined;
+  }
+
+  set(key: string, value: T, ttlSeconds: number | undefined): void {
+    const now = this.#clock.now().getTime();
+    this.#entries.set(key, { value, expiresAt: ttlSeconds === undefined ? Infinity : now + ttlSeconds * 1000 });
+    this.#writes += 1;
+    if (this.#writes % SWEEP_EVERY === 0) for (const [k, entry] of this.#entries) if (entry.expiresAt <= now) this.#entries.delete(k);
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  *entries(): Generator<[string, T]> {
+    for (const [key, entry] of this.#entries) yield [key, entry.value];
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * The store of server mode. A command or script touches one key, so that Redis Cluster serves it unchanged. The index of a grant is
+ * written before the record it names: a crash in between leaves a pointer to nothing, never a record that revocation cannot reach.
+ */
+import { createHash } from 'node:crypto';
+import type { Redis } from '../../platform/redis.ts';
+import { ENDED_SECONDS, type OidcStore, type StoredSession } from './store.ts';
+
+const CONSUME = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+return redis.call('HSETNX', KEYS[1], 'consumed', ARGV[1])`;
+
+/** ARGV: seconds to live, body, number of pairs, then client and entry of each, then the clients to remove. Answers 0 ended, 1 updated, 2 created. */
+const SAVE_SESSION = `
+if redis.call('HEXISTS', KEYS[1], 'ended') == 1 then return 0 end
+local created = 1 - redis.call('EXISTS', KEYS[1])
+redis.call('HSET', KEYS[1], 'body', ARGV[2])
+local first_removed = 4 + 2 * tonumber(ARGV[3])
+for i = 4, first_removed - 1, 2 do redis.call('HSET', KEYS[1], 'client:' .. ARGV[i], ARGV[i + 1]) end
+for i = first_removed, #ARGV do redis.call('HDEL', KEYS[1], 'client:' .. ARGV[i]) end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1 + created`;
+
+/** ARGV: client and entry of each pair. */
+const ADD_AUTHORIZATIONS = `
+if redis.call('HEXISTS', KEYS[1], 'body') == 0 then return 0 end
+for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], 'client:' .. ARGV[i], ARGV[i + 1]) end
+return 1`;
+
+const END_SESSION = `
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'ended', '1')
+redis.call('EXPIRE', KEYS[1], ARGV[1])`;
+
+export function createRedisStore(redis: Redis, prefix: string): OidcStore {
+  const name = (model: string, key: string) => `${prefix}:${model}:${key}`;
+  const grantName = (model: string, grant: string) => `${prefix}:grant:${model}:${grant}`;
+  const sessionName = (key: string) => name('Session', key);
+  const uidName = (uid: string) => name('SessionUid', uid);
+  const run = createScripts(redis);
+
+  async function readSession(key: string): Promise<StoredSession | undefined> {
+    const fields = await redis.hGetAll(sessionName(key));
+    const { body } = fields;
+    if (body === undefined) return undefined;
+    const authorizations: Record<string, string> = {};
+    for (const [field, value] of Object.entries(fields)) if (field.startsWith('client:')) authorizations[field.slice(7)] = value;
+    return { body, authorizations };
+  }
+
+  return {
+    async put(model, key, value, { ttlSeconds, grant }) {
+      const record = name(model, key);
+      const commands = redis.multi().del(record).hSet(record, 'value', value);
+      if (ttlSeconds !== undefined) commands.expire(record, ttlSeconds);
+      await Promise.all([grant === undefined ? undefined : indexGrant(grantName(model, grant), record, ttlSeconds), commands.exec()]);
+    },
+    async putOnce(model, key, value, ttlSeconds) {
+      const answer = await redis.set(name(model, key), value, { condition: 'NX', expiration: { type: 'EX', value: ttlSeconds } });
+      return answer === 'OK';
+    },
+    async get(model, key) {
+      const [value, consumed] = await redis.hmGet(name(model, key), ['value', 'consumed']);
+      return typeof value === 'string' ? { value, consumedAt: typeof consumed === 'string' ? Number(consumed) : undefined } : undefined;
+    },
+    async consume(model, key, at) {
+      return (await run(CONSUME, name(model, key), [String(at)])) === 1;
+    },
+    async remove(model, key) {
+      await redis.del(name(model, key));
+    },
+    async removeGrant(model, grant) {
+      const index = grantName(model, grant);
+      const records = await redis.zRange(index, 0, -1);
+      await Promise.all([...records.map((record) => redis.del(record)), redis.del(index)]);
+    },
+
+    async saveSession(key, change, ttlSeconds) {
+      const pairs = Object.entries(change.set);
+      const [saved] = await Promise.all([
+        run(SAVE_SESSION, sessionName(key), [String(ttlSeconds), change.body, String(pairs.length), ...pairs.flat(), ...change.remove]),
+        redis.expire(uidName(change.uid), ttlSeconds),
+      ]);
+      // Only a session that was really written may take the uid over: a refused write must not lead it back to an ended one.
+      if (saved === 2) await redis.set(uidName(change.uid), key, { expiration: { type: 'EX', value: ttlSeconds } });
+      return saved !== 0;
+    },
+    async addAuthorizations(uid, set) {
+      const key = await redis.get(uidName(uid));
+      return key !== null && (await run(ADD_AUTHORIZATIONS, sessionName(key), Object.entries(set).flat())) === 1;
+    },
+    session: readSession,
+    async sessionByUid(uid) {
+      const key = await redis.get(uidName(uid));
+      return key === null ? undefined : readSession(key);
+    },
+    async endSession(key) {
+      await run(END_SESSION, sessionName(key), [String(ENDED_SECONDS)]);
+    },
+  };
+
+  /** The records of a grant, scored by their end, so that what has expired can be trimmed from long-lived grants. */
+  async function indexGrant(index: string, record: string, ttlSeconds: number | undefined): Promise<void> {
+    const now = Math.floor(Date.now() / 1000);
+    const end = ttlSeconds === undefined ? Number.POSITIVE_INFINITY : now + ttlSeconds;
+    const commands = redis.multi().zRemRangeByScore(index, '-inf', now).zAdd(index, { score: end, value: record });
+    if (ttlSeconds === undefined) commands.persist(index);
+    else commands.expire(index, ttlSeconds, 'GT').expire(index, ttlSeconds, 'NX');
+    await commands.exec();
+  }
+}
+
+/** Runs scripts by digest (EVALSHA), sending the text only when the server does not have it. */
+function createScripts(redis: Redis): (script: string, key: string, args: string[]) => Promise<unknown> {
+  const digests = new Map<string, string>();
+  return async (script, key, args) => {
+    const digest = digests.get(script) ?? createHash('sha1').update(script).digest('hex');
+    digests.set(script, digest);
+    const options = { keys: [key], arguments: args };
+    try {
+      return await redis.evalSha(digest, options);
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return redis.eval(script, options);
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * Where sessions, codes and tokens live: Redis, or this process in embedded mode. Both keep the same contract, held to it by one suite.
+ * Keys are digests and values ciphertext: the store never sees an id that a browser or a portal could present.
+ */
+
+export interface StoredRecord {
+  readonly value: string;
+  /** Seconds since 1970 at which it was consumed, if it was. */
+  readonly consumedAt: number | undefined;
+}
+
+/** A session: a body, and one entry per portal that it has signed in to. */
+export interface StoredSession {
+  readonly body: string;
+  /** By `client_id`. */
+  readonly authorizations: Readonly<Record<string, string>>;
+}
+
+export interface SessionChange {
+  readonly uid: string;
+  readonly body: string;
+  /** Entries to write. Entries that are not named stay as they are, so that requests in parallel lose none of each other's. */
+  readonly set: Readonly<Record<string, string>>;
+  readonly remove: readonly string[];
+}
+
+export interface OidcStore {
+  /** Writes a record, replacing what was there. @param grant Digest of the grant it came from, for `removeGrant`. */
+  put(model: string, key: string, value: string, options: { ttlSeconds: number | undefined; grant?: string | undefined }): Promise<void>;
+  /** Writes a record if there is none: of any number of callers exactly one gets `true`. */
+  putOnce(model: string, key: string, value: string, ttlSeconds: number): Promise<boolean>;
+  get(model: string, key: string): Promise<StoredRecord | undefined>;
+  /** Marks a record as consumed and keeps its time to live: of any number of callers exactly one gets `true`; of a missing record none does. */
+  consume(model: string, key: string, at: number): Promise<boolean>;
+  remove(model: string, key: string): Promise<void>;
+  /** Removes every record of `model` that came from a grant. Complete, and harmless to repeat. */
+  removeGrant(model: string, grant: string): Promise<void>;
+
+  /**
+   * Writes a session under `key` and lets its `uid` lead there.
+   * @returns false, having written nothing, if this session was ended: a request that began before a sign-out cannot undo it.
+   */
+  saveSession(key: string, change: SessionChange, ttlSeconds: number): Promise<boolean>;
+  /** Adds entries to the session that `uid` leads to, if it still lives. @returns whether it does. */
+  addAuthorizations(uid: string, set: Readonly<Record<string, string>>): Promise<boolean>;
+  session(key: string): Promise<StoredSession | undefined>;
+  sessionByUid(uid: string): Promise<StoredSession | undefined>;
+  /** Ends a session for good. */
+  endSession(key: string): Promise<void>;
+}
+
+/** How long an ended session refuses to be written again: longer than any request that loaded it can last. */
+export const ENDED_SECONDS = 300;

@@ -1,0 +1,76 @@
+/** Contents octets of the two ASN.1 types that need a codec of their own: OBJECT IDENTIFIER and the times (ITU-T X.690 8.19, 11.7, 11.8). */
+
+const dotted = /^(?:[01]\.(?:[0-9]|[1-3][0-9])|2\.(?:0|[1-9]\d*))(?:\.(?:0|[1-9]\d*))*$/;
+
+/** Longer object identifiers exist nowhere; the bound keeps the arithmetic small. */
+const maxObjectIdentifierOctets = 64;
+
+/**
+ * Contents octets of an object identifier (X.690 8.19).
+ * @param oid Dotted decimal, for example `2.5.4.3`.
+ * @throws {TypeError} when it is not one.
+ */
+export function encodeObjectIdentifier(oid: string): Uint8Array {
+  if (!dotted.test(oid)) throw new TypeError(`Not an object identifier: ${oid}`);
+  const [first, second, ...rest] = oid.split('.').map(BigInt) as [bigint, bigint, ...bigint[]];
+  const octets = [first * 40n + second, ...rest].flatMap((arc) => {
+    const septets = [Number(arc & 0x7fn)];
+    for (let left = arc >> 7n; left > 0n; left >>= 7n) septets.unshift(Number(left & 0x7fn) | 0x80);
+    return septets;
+  });
+  return Uint8Array.from(octets);
+}
+
+/** @returns Dotted decimal, or `undefined` when the octets are no object identifier in its shortest form. */
+export function decodeObjectIdentifier(contents: Uint8Array): string | undefined {
+  if (contents.length === 0 || contents.length > maxObjectIdentifierOctets) return undefined;
+  const arcs: bigint[] = [];
+  let arc = 0n;
+  let starting = true;
+  for (const octet of contents) {
+    if (starting && octet === 0x80) return undefined; // a leading zero septet: a second spelling of the same arc
+    arc = (arc << 7n) | BigInt(octet & 0x7f);
+    starting = octet < 0x80;
+    if (!starting) continue;
+    if (arcs.length === 0) {
+      const first = arc < 80n ? arc / 40n : 2n;
+      arcs.push(first, arc - first * 40n);
+    } else {
+      arcs.push(arc);
+    }
+    arc = 0n;
+  }
+  return starting ? arcs.join('.') : undefined;
+}
+
+/**
+ * The one spelling of a time that RFC 5280 4.1.2.5 allows: UTCTime for 1950 to 2049, GeneralizedTime for other years, whole seconds, `Z`.
+ * @param date Parts of a second are dropped.
+ * @throws {RangeError} when the date is invalid or its year does not have four digits.
+ */
+export function encodeTime(date: Date): {
+  readonly type: 'utcTime' | 'generalizedTime';
+  readonly text: string;
+} {
+  const digits = date.toISOString().replace(/[-T:]|\.\d+Z$/g, '');
+  if (digits.length !== 14) throw new RangeError('The year of a time has four digits');
+  return isUtcTimeYear(date.getUTCFullYear())
+    ? { type: 'utcTime', text: `${digits.slice(2)}Z` }
+    : { type: 'generalizedTime', text: `${digits}Z` };
+}
+
+/** @returns The instant, or `undefined` when `text` is not the one spelling of a real date and time (see {@link encodeTime}). */
+export function decodeTime(type: 'utcTime' | 'generalizedTime', text: string): Date | undefined {
+  if (!(type === 'utcTime' ? /^\d{12}Z$/ : /^\d{14}Z$/).test(text)) return undefined;
+  const century = type === 'utcTime' ? (text < '5' ? '20' : '19') : '';
+  const digits = century + text.slice(0, -1);
+  if (type === 'generalizedTime' && isUtcTimeYear(Number(digits.slice(0, 4)))) return undefined;
+  const iso = digits.replace(/^(.{4})(..)(..)(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6.000Z');
+  const date = new Date(iso);
+  // Date accepts 30 February and 24:00 and moves them on; only a real date comes back as it was written.
+  return !Number.isNaN(date.getTime()) && date.toISOString() === iso ? date : undefined;
+}
+
+function isUtcTimeYear(year: number): boolean {
+  return year >= 1950 && year <= 2049;
+}

@@ -1,0 +1,217 @@
+/**
+ * Configuration in three steps: `readEnv` takes the raw strings, `toConfig` gives them meaning and reports all problems together,
+ * and what it returns is frozen. Secrets stand apart, in `secrets.ts`. Only `main.ts` hands in `process.env`.
+ */
+import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import { z } from 'zod';
+import { toSecrets, type Secrets } from './secrets.ts';
+
+/** What is wrong with one variable. */
+export interface ConfigProblem {
+  readonly variable: string;
+  readonly problem: string;
+}
+
+/** The configuration cannot be used. The message names every bad variable and shows no value. */
+export class ConfigError extends Error {
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(`The configuration cannot be used:\n${problems.map((p) => `  ${p.variable}: ${p.problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+export interface Config {
+  /** `server`: PostgreSQL and Redis, any number of processes. `embedded`: PGlite and an in-process store, one process. */
+  readonly mode: 'server' | 'embedded';
+  /** Issuer Identifier (OpenID Connect Core 1.0, section 2): the origin that people and portals reach, with no trailing slash. */
+  readonly issuer: string;
+  /** Address to listen on. Default `127.0.0.1` embedded, `0.0.0.0` in server mode. */
+  readonly host: string;
+  /** TCP port to listen on; 0 lets the system choose. Default 3000. */
+  readonly port: number;
+  /** Number of reverse proxies in front whose `X-Forwarded-*` headers are believed. Default 0: none is believed. */
+  readonly proxyHops: number;
+  readonly database:
+    | { readonly kind: 'postgres'; readonly url: string; readonly poolSize: number }
+    | { readonly kind: 'pglite'; readonly directory: string };
+  /** Holds sessions and codes. Whoever can write here can sign in as anyone: private network, TLS, password. */
+  readonly redis: { readonly url: string } | undefined;
+  /** Prefix of every key in Redis, for several installations on one server. Default `yx`. */
+  readonly redisKeyPrefix: string;
+  /** Private networks (CIDR) that logout calls to portals may reach. Default none in server mode, loopback embedded. */
+  readonly outboundNetworks: readonly string[];
+  /** Argon2id cost (OWASP Password Storage). Default 19456 KiB, 2 passes, 1 lane. */
+  readonly argon2: { readonly memoryKiB: number; readonly passes: number; readonly lanes: number };
+  /** Largest document that is sealed or verified, in bytes. Default 64 MiB. */
+  readonly documentMaxBytes: number;
+  /** Seconds that a stopping process gives the requests in flight. Default 20. */
+  readonly drainSeconds: number;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Where embedded mode keeps the database. Default `data`. */
+  readonly dataDirectory: string;
+  /** Where embedded mode keeps the secrets it made on first start. Default `keys`. */
+  readonly keysDirectory: string;
+}
+
+export interface Settings {
+  readonly config: Config;
+  readonly secrets: Secrets;
+}
+
+/** Raw variables: what the environment says, before any meaning. */
+export type RawEnv = Readonly<Record<string, string | undefined>>;
+
+/** Secrets may be given as files (`DATA_KEY_FILE=/run/secrets/data-key`), as container platforms mount them. */
+const FILE_VARIABLES = ['DATABASE_URL', 'REDIS_URL', 'KEY_ENCRYPTION_KEY', 'DATA_KEY', 'PASSWORD_PEPPER', 'COOKIE_KEYS'];
+
+/**
+ * Step one: the raw strings. An empty variable counts as absent; `<NAME>_FILE` is read for the variables that hold secrets.
+ * @throws {ConfigError} a named file cannot be read.
+ */
+export function readEnv(env: RawEnv): RawEnv {
+  const raw: Record<string, string> = {};
+  const problems: ConfigProblem[] = [];
+  for (const [name, value] of Object.entries(env)) if (value?.trim()) raw[name] = value.trim();
+  for (const name of FILE_VARIABLES) {
+    const path = raw[`${name}_FILE`];
+    if (path === undefined) continue;
+    try {
+      raw[name] = readFileSync(path, 'utf8').trim();
+    } catch {
+      problems.push({ variable: `${name}_FILE`, problem: 'names a file that cannot be read' });
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return raw;
+}
+
+const wholeNumber = (least: number, most: number, preset: number) =>
+  z.coerce
+    .number({ error: 'is not a number' })
+    .int('is not a whole number')
+    .min(least, `is less than ${least}`)
+    .max(most, `is more than ${most}`)
+    .default(preset);
+
+const variables = z.object({
+  ISSUER: z.string().optional(),
+  HOST: z.string().optional(),
+  PORT: wholeNumber(0, 65_535, 3000),
+  PROXY_HOPS: wholeNumber(0, 10, 0),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'does not begin with postgres://')
+    .optional(),
+  DATABASE_POOL_SIZE: wholeNumber(2, 500, 20),
+  REDIS_URL: z
+    .string()
+    .regex(/^rediss?:\/\//, 'does not begin with redis:// or rediss://')
+    .optional(),
+  REDIS_KEY_PREFIX: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}$/, 'is not 1 to 32 of a-z, 0-9 and -')
+    .default('yx'),
+  OUTBOUND_NETWORKS: z.string().optional(),
+  ARGON2_MEMORY_KIB: wholeNumber(7168, 4_194_304, 19_456),
+  ARGON2_PASSES: wholeNumber(1, 100, 2),
+  ARGON2_LANES: wholeNumber(1, 64, 1),
+  DOCUMENT_MAX_BYTES: wholeNumber(1024, 1_073_741_824, 67_108_864),
+  DRAIN_SECONDS: wholeNumber(0, 600, 20),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent'], 'is not debug, info, warn, error or silent').default('info'),
+  DATA_DIRECTORY: z.string().default('data'),
+  KEYS_DIRECTORY: z.string().default('keys'),
+});
+
+/**
+ * Steps two and three: meaning, defaults and cross-field rules, then a frozen value.
+ * @throws {ConfigError} with every problem found, secrets included.
+ */
+export function toConfig(raw: RawEnv): Settings {
+  const parsed = variables.safeParse(raw);
+  const problems: ConfigProblem[] = (parsed.error?.issues ?? []).map((issue) => ({
+    variable: String(issue.path[0]),
+    problem: issue.message,
+  }));
+
+  const mode = raw['DATABASE_URL'] === undefined && raw['REDIS_URL'] === undefined ? 'embedded' : 'server';
+  const server = mode === 'server';
+  if (server && raw['DATABASE_URL'] === undefined)
+    problems.push({ variable: 'DATABASE_URL', problem: 'is missing (REDIS_URL is set: server mode needs both)' });
+  if (server && raw['REDIS_URL'] === undefined)
+    problems.push({ variable: 'REDIS_URL', problem: 'is missing (DATABASE_URL is set: server mode needs both)' });
+
+  const port = parsed.data?.PORT ?? 3000;
+  const issuer = raw['ISSUER'] ?? (server ? undefined : `http://localhost:${port}`);
+  const issuerProblem = issuer === undefined ? 'is missing' : problemWithIssuer(issuer);
+  if (issuerProblem) problems.push({ variable: 'ISSUER', problem: issuerProblem });
+
+  const outboundNetworks = (raw['OUTBOUND_NETWORKS'] ?? (server ? '' : '127.0.0.0/8,::1/128')).split(',').filter(Boolean);
+  for (const network of outboundNetworks)
+    if (!isNetwork(network)) problems.push({ variable: 'OUTBOUND_NETWORKS', problem: `"${network}" is not a network in CIDR form` });
+
+  const secrets = toSecrets(raw, {
+    required: server,
+    developmentDirectory: parsed.data?.KEYS_DIRECTORY ?? 'keys',
+    writeDevelopment: problems.length === 0,
+  });
+  if ('problems' in secrets) problems.push(...secrets.problems);
+  if (!parsed.success || issuer === undefined || 'problems' in secrets || problems.length > 0) throw new ConfigError(problems);
+
+  const env = parsed.data;
+  const config: Config = {
+    mode,
+    issuer,
+    host: env.HOST ?? (server ? '0.0.0.0' : '127.0.0.1'),
+    port,
+    proxyHops: env.PROXY_HOPS,
+    database:
+      env.DATABASE_URL === undefined
+        ? { kind: 'pglite', directory: `${env.DATA_DIRECTORY}/pglite` }
+        : { kind: 'postgres', url: env.DATABASE_URL, poolSize: env.DATABASE_POOL_SIZE },
+    redis: env.REDIS_URL === undefined ? undefined : { url: env.REDIS_URL },
+    redisKeyPrefix: env.REDIS_KEY_PREFIX,
+    outboundNetworks,
+    argon2: { memoryKiB: env.ARGON2_MEMORY_KIB, passes: env.ARGON2_PASSES, lanes: env.ARGON2_LANES },
+    documentMaxBytes: env.DOCUMENT_MAX_BYTES,
+    drainSeconds: env.DRAIN_SECONDS,
+    logLevel: env.LOG_LEVEL,
+    dataDirectory: env.DATA_DIRECTORY,
+    keysDirectory: env.KEYS_DIRECTORY,
+  };
+  return { config: deepFreeze(config), secrets: secrets.value };
+}
+
+/** OpenID Connect Discovery 1.0, section 3: https, no query, no fragment; plain http is for a loopback host alone. */
+function problemWithIssuer(issuer: string): string | undefined {
+  const url = URL.parse(issuer);
+  if (!url) return 'is not a URL';
+  if (issuer !== url.origin) return 'is not an origin (scheme, host and port, with no path and no trailing slash)';
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) return 'does not begin with https://';
+  return undefined;
+}
+
+function isNetwork(text: string): boolean {
+  const [address, bits, ...rest] = text.split('/');
+  const family = isIP(address ?? '');
+  return rest.length === 0 && family !== 0 && /^\d{1,3}$/.test(bits ?? '') && Number(bits) <= (family === 4 ? 32 : 128);
+}
+
+/** The networks of a configuration as a list that answers `check(address, family)`. */
+export function toBlockList(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = '', bits] = network.split('/');
+    list.addSubnet(address, Number(bits), isIP(address) === 4 ? 'ipv4' : 'ipv6');
+  }
+  return list;
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner);
+  return Object.freeze(value);
+}

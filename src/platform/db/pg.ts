@@ -1,0 +1,94 @@
+/** PostgreSQL on a server, by the `pg` pool. */
+import { setTimeout } from 'node:timers/promises';
+import pg from 'pg';
+import type { Logger } from '../logger.ts';
+import type { Db, Queryable } from './db.ts';
+
+const { Client, Pool, types } = pg;
+const RECONNECT_MS = 500;
+
+/** bigint as number: sequence numbers and counts stay far below 2^53. */
+const parsers = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format as 'text')) as typeof types.getTypeParser,
+};
+
+/** A connected pool. The server is first reached when the first statement runs. */
+export function connectPg(url: string, options: { poolSize: number; logger: Logger }): Db {
+  const pool = new Pool({
+    connectionString: url,
+    max: options.poolSize,
+    types: parsers,
+    connectionTimeoutMillis: 10_000,
+    application_name: 'yinxin',
+  });
+  // An idle connection that the server drops reports here; the pool replaces it by itself.
+  pool.on('error', (error) => options.logger.warn({ err: error }, 'an idle database connection was lost'));
+
+  return {
+    ...queryable(pool),
+    async transaction(work) {
+      const client = await pool.connect();
+      let broken: Error | undefined;
+      try {
+        await client.query('BEGIN');
+        const result = await work(queryable(client));
+        await client.query('COMMIT');
+        return result;
+      } catch (error) {
+        await client.query('ROLLBACK').catch((cause: Error) => (broken = cause));
+        throw error;
+      } finally {
+        client.release(broken);
+      }
+    },
+    listen: (channel, handler) => listen(url, channel, handler, options.logger),
+    close: () => pool.end(),
+  };
+}
+
+/** LISTEN belongs to a connection, so it has one of its own outside the pool, made anew whenever the server drops it. */
+async function listen(url: string, channel: string, handler: (payload: string) => void, logger: Logger): Promise<() => Promise<void>> {
+  let stopped = false;
+  let client = await connect();
+
+  async function connect(): Promise<pg.Client> {
+    const fresh = new Client({ connectionString: url, application_name: 'yinxin-listen' });
+    fresh.on('notification', (message) => handler(message.payload ?? ''));
+    // `error` tells why, `end` follows it; without a handler `error` would end the process.
+    fresh.on('error', (error) => logger.warn({ err: error, channel }, 'the listening database connection was lost'));
+    await fresh.connect();
+    await fresh.query(`LISTEN ${fresh.escapeIdentifier(channel)}`);
+    fresh.on('end', () => void reconnect());
+    return fresh;
+  }
+  async function reconnect(): Promise<void> {
+    while (!stopped) {
+      await setTimeout(RECONNECT_MS);
+      try {
+        client = await connect();
+        if (stopped) await client.end();
+        else handler('');
+        return;
+      } catch (error) {
+        logger.warn({ err: error, channel }, 'listening to the database failed; trying again');
+      }
+    }
+  }
+  return async () => {
+    stopped = true;
+    await client.end();
+  };
+}
+
+function queryable(executor: pg.Pool | pg.PoolClient): Queryable {
+  return {
+    async query<R extends object>(sql: string, parameters: readonly unknown[] = []) {
+      const { rows } = await executor.query<R>(sql, [...parameters]);
+      return rows;
+    },
+    async script(sql) {
+      await executor.query(sql);
+    },
+  };
+}

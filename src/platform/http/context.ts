@@ -1,0 +1,26 @@
+/** What every request carries through the program. */
+import { randomBytes } from 'node:crypto';
+import type Koa from 'koa';
+import type { Language } from '../i18n.ts';
+
+export interface RequestState {
+  /** 32 hex signs (the form of a W3C trace id); in the answer's `X-Trace-Id`, on every error page and in every log line. */
+  traceId: string;
+  language: Language;
+  /** Large-type mode, chosen by the person. */
+  largeType: boolean;
+  /** Which part of the product answers; a closed set, for metrics and logs. */
+  area: Area;
+}
+
+export type Area = 'pages' | 'oidc' | 'api' | 'assets' | 'operations';
+export type Context = Koa.ParameterizedContext<RequestState>;
+export type Middleware = Koa.Middleware<RequestState>;
+
+const TRACEPARENT = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** The caller's trace (W3C Trace Context `traceparent`), or a new one. */
+export function traceIdOf(traceparent: string): string {
+  const given = TRACEPARENT.exec(traceparent)?.[1];
+  return given !== undefined && !/^0+$/.test(given) ? given : randomBytes(16).toString('hex');
+}

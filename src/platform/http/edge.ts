@@ -1,0 +1,101 @@
+/** The outer ring of every request: trace id, security headers, one log line, metrics, and the only place where errors become answers. */
+import type { Clock } from '../clock.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
+import { traceIdOf, type Area, type Context, type Middleware } from './context.ts';
+import { HttpError } from './errors.ts';
+import type { Pages } from './pages.ts';
+import { toPublicError, type PublicError } from './statuses.ts';
+
+/** Gives the request its trace id, the headers that every answer has, its log line and its metrics. */
+export function observe(parts: { issuer: string; clock: Clock; logger: Logger; metrics: Metrics }): Middleware {
+  const hsts = parts.issuer.startsWith('https:');
+  return async function observeRequest(ctx, next) {
+    const started = performance.now();
+    ctx.state.traceId = traceIdOf(ctx.get('traceparent'));
+    ctx.state.area = 'pages' as Area;
+    ctx.set('X-Trace-Id', ctx.state.traceId);
+    ctx.set('X-Content-Type-Options', 'nosniff');
+    ctx.set('X-Frame-Options', 'DENY');
+    // Not `no-referrer`: it makes browsers send `Origin: null` with our own forms.
+    ctx.set('Referrer-Policy', 'same-origin');
+    ctx.set('Cache-Control', 'no-store');
+    if (hsts) ctx.set('Strict-Transport-Security', 'max-age=63072000; includeSubDomains');
+    try {
+      await next();
+    } finally {
+      const { area, traceId } = ctx.state;
+      const ms = performance.now() - started;
+      parts.metrics.requests.inc({ area, method: ctx.method, status: `${Math.floor(ctx.status / 100)}xx` });
+      parts.metrics.requestSeconds.observe({ area }, ms / 1000);
+      if (area !== 'operations' && area !== 'assets')
+        // The path is left out: it carries interaction and document ids. The route's pattern says as much as a reader needs.
+        parts.logger.info({ traceId, area, route: routeOf(ctx), method: ctx.method, status: ctx.status, ms: Math.round(ms) }, 'request');
+    }
+  };
+}
+
+/** Turns what was thrown into an answer: a page for people, problem details (RFC 9457) for programs. */
+export function answerErrors(parts: { logger: Logger; pages: Pages }): Middleware {
+  return async function answerErrorsOf(ctx, next) {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body === undefined) throw new HttpError('NOT_FOUND', 'There is nothing at this address.');
+    } catch (error) {
+      const said = toPublicError(error);
+      const line = { traceId: ctx.state.traceId, code: said.code, err: error };
+      if (said.status >= 500) parts.logger.error(line, 'request failed');
+      else parts.logger.info(line, 'request refused');
+      if (said.status === 503) ctx.set('Retry-After', '5');
+      if (wantsPage(ctx)) renderErrorPage(ctx, parts.pages, said);
+      else {
+        ctx.status = said.status;
+        ctx.type = 'application/problem+json';
+        ctx.body = JSON.stringify({
+          type: `urn:yinxin:problem:${said.code}`,
+          title: said.message,
+          status: said.status,
+          code: said.code,
+          traceId: ctx.state.traceId,
+        });
+      }
+    }
+  };
+}
+
+function wantsPage(ctx: Context): boolean {
+  return ctx.state.area === 'pages' && ctx.accepts('json', 'html') === 'html';
+}
+
+/** Messages of the catalogue by status; the code and the trace id stand below them for the help desk. */
+export function renderErrorPage(ctx: Context, pages: Pages, said: PublicError, portal?: { name: string; href: string }): void {
+  const key = PAGE_MESSAGES[said.code] ?? (said.status >= 500 ? 'serverError' : 'invalidRequest');
+  const data = {
+    status: said.status,
+    titleKey: `error.${key}.title`,
+    messageKey: `error.${key}.message`,
+    code: said.code,
+    traceId: ctx.state.traceId,
+    portal,
+    homeHref: '/',
+  };
+  // After a failed POST the links for language and type must lead to a page that can be fetched.
+  pages.render(ctx, 'error', data, { status: said.status, ...(ctx.method === 'GET' ? {} : { path: '/' }) });
+}
+
+const PAGE_MESSAGES: Readonly<Record<string, string>> = {
+  NOT_FOUND: 'notFound',
+  FORM_FROM_ELSEWHERE: 'csrf',
+  FORM_TOO_LARGE: 'tooLarge',
+  DOCUMENT_TOO_LARGE: 'tooLarge',
+  TEMPORARILY_UNAVAILABLE: 'unavailable',
+  invalid_client: 'invalidClient',
+  invalid_redirect_uri: 'invalidRedirectUri',
+  access_denied: 'accessDenied',
+  server_error: 'serverError',
+};
+
+function routeOf(ctx: Context): string | undefined {
+  const matched: unknown = (ctx as { _matchedRoute?: unknown })._matchedRoute;
+  return typeof matched === 'string' ? matched : undefined;
+}

@@ -1,0 +1,70 @@
+/** Renders the pages of `views/`: escaped by default, without JavaScript, under a strict Content-Security-Policy. */
+import { randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { Eta } from 'eta';
+import type { Languages } from '../i18n.ts';
+import type { Assets } from './assets.ts';
+import type { Context } from './context.ts';
+import type { Forms } from './forms.ts';
+import { preferenceHref } from './preferences.ts';
+
+const VIEWS = fileURLToPath(new URL('../../../views/', import.meta.url));
+
+export interface PageOptions {
+  readonly status?: number;
+  /** Origins besides our own that a form on the page may lead to: Chromium applies `form-action` to the redirects after a POST, too. */
+  readonly formTargets?: readonly string[];
+  /** Path that the language and type links come back to. Default: the request's own. */
+  readonly path?: string;
+}
+
+export interface Pages {
+  /** Answers with the page `views/<view>.eta`. */
+  render(ctx: Context, view: string, data?: Readonly<Record<string, unknown>>, options?: PageOptions): void;
+}
+
+export function createPages(parts: { languages: Languages; assets: Assets; forms: Forms }): Pages {
+  const eta = new Eta({ views: VIEWS, cache: true, autoEscape: true });
+  return {
+    render(ctx, view, data = {}, options = {}) {
+      const { language, largeType } = ctx.state;
+      const nonce = randomBytes(16).toString('base64');
+      const path = options.path ?? ctx.originalUrl;
+      const html = eta.render(view, {
+        ...data,
+        t: language.t,
+        lang: language.code,
+        large: largeType,
+        nonce,
+        csrf: parts.forms.token(ctx),
+        stylesheet: parts.assets.href('yinxin.css'),
+        mark: parts.assets.href('mark.svg'),
+        issuerName: language.t('service.name'),
+        languages: parts.languages.all.map(({ code, name }) => ({
+          code,
+          name,
+          href: preferenceHref({ language: code }, path),
+          current: code === language.code,
+        })),
+        largeToggle: { on: largeType, href: preferenceHref({ type: largeType ? 'normal' : 'large' }, path) },
+      });
+      ctx.status = options.status ?? 200;
+      ctx.type = 'text/html; charset=utf-8';
+      ctx.set('Content-Language', language.code);
+      ctx.set('Content-Security-Policy', contentSecurityPolicy(nonce, options.formTargets ?? []));
+      ctx.body = html;
+    },
+  };
+}
+
+function contentSecurityPolicy(nonce: string, formTargets: readonly string[]): string {
+  return [
+    "default-src 'none'",
+    `style-src 'nonce-${nonce}'`,
+    `script-src 'nonce-${nonce}'`,
+    "img-src 'self'",
+    `form-action ${["'self'", ...formTargets].join(' ')}`,
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ].join('; ');
+}

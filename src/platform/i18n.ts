@@ -1,0 +1,92 @@
+/** Languages: one catalogue of messages each, in `config/languages/`, and the choice of one for a request. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const DIRECTORY = fileURLToPath(new URL('../../config/languages/', import.meta.url));
+/** Catalogues are complete in every language (a test holds them to it), so this decides only for whom no language fits. */
+const FALLBACK = 'zh-CN';
+
+export interface Language {
+  /** BCP 47 tag, such as `zh-CN`. */
+  readonly code: string;
+  /** Its own name for itself. */
+  readonly name: string;
+  /** Looks up a message and fills its `{placeholders}`. The result is text: escaping is for the one who prints it. */
+  t(key: string, parameters?: Readonly<Record<string, string | number>>): string;
+}
+
+export interface Languages {
+  readonly all: readonly Language[];
+  get(code: string): Language | undefined;
+  /**
+   * The first that fits: `ui_locales` of the request (OpenID Connect Core 1.0, section 3.1.2.1), the choice kept in a cookie, then
+   * `Accept-Language` (RFC 9110, section 12.5.4).
+   */
+  choose(wishes: { uiLocales?: string | undefined; cookie?: string | undefined; acceptLanguage?: string | undefined }): Language;
+}
+
+/** Reads every catalogue. @throws {TypeError} one is not an object of strings. */
+export function loadLanguages(directory = DIRECTORY): Languages {
+  const all = readdirSync(directory)
+    .filter((file) => file.endsWith('.json'))
+    .sort((a, b) => Number(b.startsWith(FALLBACK)) - Number(a.startsWith(FALLBACK)) || a.localeCompare(b))
+    .map((file) => toLanguage(file.slice(0, -'.json'.length), JSON.parse(readFileSync(`${directory}/${file}`, 'utf8'))));
+  const get = (code: string) => all.find((language) => language.code === code);
+  const fallback = get(FALLBACK) ?? all[0];
+  if (!fallback) throw new TypeError('no language catalogue was found');
+
+  const match = (tag: string): Language | undefined => {
+    const wish = tag.toLowerCase();
+    const primary = wish.split('-')[0];
+    return all.find((l) => l.code.toLowerCase() === wish) ?? all.find((l) => l.code.toLowerCase().split('-')[0] === primary);
+  };
+  return {
+    all,
+    get,
+    choose({ uiLocales, cookie, acceptLanguage }) {
+      for (const tag of uiLocales?.split(' ', 20) ?? []) {
+        const language = match(tag);
+        if (language) return language;
+      }
+      const kept = cookie === undefined ? undefined : get(cookie);
+      if (kept) return kept;
+      for (const tag of preferred(acceptLanguage ?? '')) {
+        const language = match(tag);
+        if (language) return language;
+      }
+      return fallback;
+    },
+  };
+}
+
+/** The tags of an `Accept-Language` header, most wanted first; those with weight 0 are refused, not wanted. */
+function preferred(header: string): string[] {
+  return header
+    .split(',', 20)
+    .map((part) => {
+      const [tag = '', ...parameters] = part.trim().split(';');
+      const weight = parameters.map((p) => /^\s*q=([01](?:\.\d{0,3})?)\s*$/.exec(p)?.[1]).find((q) => q !== undefined);
+      return { tag, weight: Number(weight ?? 1) };
+    })
+    .filter(({ tag, weight }) => tag !== '' && weight > 0)
+    .sort((a, b) => b.weight - a.weight)
+    .map(({ tag }) => tag);
+}
+
+function toLanguage(code: string, catalogue: unknown): Language {
+  if (typeof catalogue !== 'object' || catalogue === null) throw new TypeError(`the catalogue ${code} is not an object`);
+  const messages = new Map<string, string>();
+  for (const [key, message] of Object.entries(catalogue)) {
+    if (typeof message !== 'string') throw new TypeError(`the catalogue ${code} has a message that is not text: ${key}`);
+    messages.set(key, message);
+  }
+  return {
+    code,
+    name: messages.get('language.name') ?? code,
+    t(key, parameters = {}) {
+      const message = messages.get(key);
+      if (message === undefined) throw new TypeError(`the catalogue ${code} has no message ${key}`);
+      return message.replace(/\{(\w+)\}/g, (placeholder, name: string) => String(parameters[name] ?? placeholder));
+    },
+  };
+}

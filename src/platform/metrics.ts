@@ -1,0 +1,38 @@
+/** Prometheus metrics of one process. Labels come from closed sets: never an id, a path with an id, or anything personal. */
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+
+export interface Metrics {
+  readonly registry: Registry;
+  /** Requests answered, by area of the product and class of status. */
+  readonly requests: Counter<'area' | 'method' | 'status'>;
+  /** Seconds from first byte in to last byte out. */
+  readonly requestSeconds: Histogram<'area'>;
+  /** Password sign-ins, by outcome. */
+  readonly signIns: Counter<'outcome'>;
+  /** Sealings, by outcome. */
+  readonly sealings: Counter<'outcome'>;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  return {
+    registry,
+    requests: new Counter({
+      name: 'yinxin_http_requests_total',
+      help: 'Requests answered',
+      labelNames: ['area', 'method', 'status'],
+      registers,
+    }),
+    requestSeconds: new Histogram({
+      name: 'yinxin_http_request_seconds',
+      help: 'Seconds from the first byte in to the last byte out',
+      labelNames: ['area'],
+      buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+      registers,
+    }),
+    signIns: new Counter({ name: 'yinxin_sign_ins_total', help: 'Password sign-ins', labelNames: ['outcome'], registers }),
+    sealings: new Counter({ name: 'yinxin_sealings_total', help: 'Sealings', labelNames: ['outcome'], registers }),
+  };
+}

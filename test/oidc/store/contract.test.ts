@@ -1,0 +1,146 @@
+/** One contract for the oidc store, held in this process and on Redis. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createMemoryStore } from '../../../src/oidc/store/memory.ts';
+import { createRedisStore } from '../../../src/oidc/store/redis.ts';
+import type { OidcStore } from '../../../src/oidc/store/store.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
+import { openRedis } from '../../support/databases.ts';
+
+const BACKENDS: Record<string, () => Promise<{ store: OidcStore; close(): Promise<unknown> }>> = {
+  memory: async () => ({ store: createMemoryStore(systemClock), close: async () => undefined }),
+  Redis: async () => {
+    const { redis, prefix } = await openRedis();
+    return { store: createRedisStore(redis, prefix), close: () => redis.close() };
+  },
+};
+
+describe.each(Object.entries(BACKENDS))('the oidc store on %s', (_name, open) => {
+  let store: OidcStore;
+  let close: () => Promise<unknown>;
+  const key = () => randomUUID();
+  const session = (uid: string, clients: Record<string, string>, remove: string[] = []) => ({ uid, body: 'body', set: clients, remove });
+
+  beforeAll(async () => {
+    ({ store, close } = await open());
+  });
+  afterAll(() => close());
+
+  test('finds what was put, replaces it, and forgets what was removed', async () => {
+    const k = key();
+    await store.put('AccessToken', k, 'one', { ttlSeconds: 60 });
+    await store.put('AccessToken', k, 'two', { ttlSeconds: 60 });
+    expect(await store.get('AccessToken', k)).toEqual({ value: 'two', consumedAt: undefined });
+    expect(await store.get('RefreshToken', k)).toBeUndefined();
+    await store.remove('AccessToken', k);
+    expect(await store.get('AccessToken', k)).toBeUndefined();
+  });
+
+  test('keeps a record without an end, and forgets one whose time is over', async () => {
+    const [forever, brief] = [key(), key()];
+    await store.put('Grant', forever, 'x', { ttlSeconds: undefined });
+    await store.put('Grant', brief, 'x', { ttlSeconds: 1 });
+    await expect.poll(() => store.get('Grant', brief), { timeout: 3000 }).toBeUndefined();
+    expect(await store.get('Grant', forever)).toMatchObject({ value: 'x' });
+  });
+
+  test('a put replaces a consumed record by a fresh one', async () => {
+    const k = key();
+    await store.put('Interaction', k, 'one', { ttlSeconds: 60 });
+    await store.consume('Interaction', k, 1);
+    await store.put('Interaction', k, 'two', { ttlSeconds: 60 });
+    expect(await store.get('Interaction', k)).toEqual({ value: 'two', consumedAt: undefined });
+  });
+
+  test('of fifty that consume one code in parallel exactly one succeeds, and the record stays, marked', async () => {
+    const k = key();
+    await store.put('AuthorizationCode', k, 'code', { ttlSeconds: 60 });
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => store.consume('AuthorizationCode', k, 1000 + i)));
+    expect(answers.filter(Boolean)).toHaveLength(1);
+    expect(await store.get('AuthorizationCode', k)).toEqual({ value: 'code', consumedAt: 1000 + answers.indexOf(true) });
+  });
+
+  test('consuming keeps the time to live', async () => {
+    const k = key();
+    await store.put('AuthorizationCode', k, 'code', { ttlSeconds: 1 });
+    await store.consume('AuthorizationCode', k, 1);
+    await expect.poll(() => store.get('AuthorizationCode', k), { timeout: 3000 }).toBeUndefined();
+  });
+
+  test('nothing can be consumed that is not there, and trying leaves nothing behind', async () => {
+    const k = key();
+    expect(await store.consume('AuthorizationCode', k, 1)).toBe(false);
+    expect(await store.get('AuthorizationCode', k)).toBeUndefined();
+  });
+
+  test('of fifty that put one value once in parallel exactly one succeeds', async () => {
+    const k = key();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => store.putOnce('ReplayDetection', k, '1', 60)));
+    expect(answers.filter(Boolean)).toHaveLength(1);
+  });
+
+  test('a value put once can be put again when its time is over', async () => {
+    const k = key();
+    expect(await store.putOnce('ReplayDetection', k, '1', 1)).toBe(true);
+    await expect.poll(() => store.putOnce('ReplayDetection', k, '1', 60), { timeout: 3000 }).toBe(true);
+  });
+
+  test('removing a grant removes all that came from it, of that model alone, and may be repeated', async () => {
+    const [grant, other] = [key(), key()];
+    const tokens = [key(), key(), key()];
+    for (const token of tokens) await store.put('AccessToken', token, 'x', { ttlSeconds: 60, grant });
+    const [refresh, foreign] = [key(), key()];
+    await store.put('RefreshToken', refresh, 'x', { ttlSeconds: 60, grant });
+    await store.put('AccessToken', foreign, 'x', { ttlSeconds: 60, grant: other });
+    await store.removeGrant('AccessToken', grant);
+    await store.removeGrant('AccessToken', grant);
+    for (const token of tokens) expect(await store.get('AccessToken', token)).toBeUndefined();
+    expect(await store.get('RefreshToken', refresh)).toBeDefined();
+    expect(await store.get('AccessToken', foreign)).toBeDefined();
+  });
+
+  test('a session is found by its id and by its uid', async () => {
+    const [k, uid] = [key(), key()];
+    expect(await store.saveSession(k, session(uid, { zhejiang: 'z' }), 60)).toBe(true);
+    const expected = { body: 'body', authorizations: { zhejiang: 'z' } };
+    expect(await store.session(k)).toEqual(expected);
+    expect(await store.sessionByUid(uid)).toEqual(expected);
+  });
+
+  test('eight portals that write one session in parallel are all remembered', async () => {
+    const [k, uid] = [key(), key()];
+    await store.saveSession(k, session(uid, {}), 60);
+    const portals = Array.from({ length: 8 }, (_, i) => `portal-${i}`);
+    await Promise.all(portals.map((portal) => store.saveSession(k, session(uid, { [portal]: 'x' }), 60)));
+    expect(Object.keys((await store.session(k))?.authorizations ?? {}).sort()).toEqual(portals);
+  });
+
+  test('what one request removes from a session another cannot bring back by saving what it had loaded', async () => {
+    const [k, uid] = [key(), key()];
+    await store.saveSession(k, session(uid, { zhejiang: 'z', guangdong: 'g' }), 60);
+    await store.saveSession(k, session(uid, {}, ['zhejiang']), 60);
+    await store.saveSession(k, session(uid, { hainan: 'h' }), 60);
+    expect((await store.session(k))?.authorizations).toEqual({ guangdong: 'g', hainan: 'h' });
+  });
+
+  test('an ended session is gone, and a request that began before cannot bring it back', async () => {
+    const [k, uid] = [key(), key()];
+    await store.saveSession(k, session(uid, { zhejiang: 'z' }), 60);
+    await store.endSession(k);
+    expect(await store.saveSession(k, session(uid, { guangdong: 'g' }), 60)).toBe(false);
+    expect(await store.addAuthorizations(uid, { guangdong: 'g' })).toBe(false);
+    expect(await store.session(k)).toBeUndefined();
+    expect(await store.sessionByUid(uid)).toBeUndefined();
+  });
+
+  test('a session that got a new id takes its uid along, and late entries reach it there', async () => {
+    const [before, after, uid] = [key(), key(), key()];
+    await store.saveSession(before, session(uid, { zhejiang: 'z' }), 60);
+    await store.endSession(before);
+    await store.saveSession(after, session(uid, { zhejiang: 'z' }), 60);
+    expect(await store.saveSession(before, session(uid, { guangdong: 'g' }), 60)).toBe(false);
+    expect(await store.addAuthorizations(uid, { guangdong: 'g' })).toBe(true);
+    expect(await store.sessionByUid(uid)).toEqual({ body: 'body', authorizations: { zhejiang: 'z', guangdong: 'g' } });
+    expect(await store.session(after)).toEqual(await store.sessionByUid(uid));
+  });
+});
