@@ -27,20 +27,20 @@ export class UserAgent {
     this.#headers = headers;
   }
 
-  /** Fetches a page and follows redirects. */
-  get(url: string | URL): Promise<Page> {
-    return this.#visit(new URL(url), { method: 'GET' });
+  /** Fetches a page and follows redirects. @param until An address that is not fetched any more, such as a redirect URI of one's own. */
+  get(url: string | URL, until?: string): Promise<Page> {
+    return this.#visit(new URL(url), { method: 'GET' }, until);
   }
 
   /** Sends the form whose action ends with `action` (or the only one), with `fields` filled in over what the page put there. */
-  submit(page: Page, fields: Readonly<Record<string, string>> = {}, action = ''): Promise<Page> {
+  submit(page: Page, fields: Readonly<Record<string, string>> = {}, action = '', until?: string): Promise<Page> {
     const form = page.forms.find((candidate) => candidate.action.pathname.endsWith(action));
     if (!form) throw new Error(`${page.url.href} (${page.status}) has no form to ${action || 'send'}`);
     const body = new URLSearchParams({ ...form.fields, ...fields });
-    return this.#visit(form.action, { method: 'POST', body, headers: { Origin: page.url.origin } });
+    return this.#visit(form.action, { method: 'POST', body, headers: { Origin: page.url.origin } }, until);
   }
 
-  async #visit(start: URL, first: { method: string; body?: URLSearchParams; headers?: Record<string, string> }): Promise<Page> {
+  async #visit(start: URL, first: { method: string; body?: URLSearchParams; headers?: Record<string, string> }, until?: string): Promise<Page> {
     const visited: URL[] = [];
     let url = start;
     let request = first;
@@ -62,6 +62,8 @@ export class UserAgent {
       if (visited.length > MAX_REDIRECTS) throw new Error(`too many redirects from ${start.href}`);
       url = new URL(location, url);
       request = { method: 'GET' };
+      if (until !== undefined && url.href.startsWith(until))
+        return { url, status: response.status, headers: response.headers, text: '', visited: [...visited, url], forms: [] };
     }
   }
 }

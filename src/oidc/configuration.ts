@@ -2,7 +2,7 @@
 import type { AccountClaims, Adapter, AdapterPayload, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { errors } from 'oidc-provider';
 import type { Portal } from '../portals/index.ts';
-import { API_SCOPES, OPENID_SCOPES, SCOPES } from './scopes.ts';
+import { OPENID_SCOPES, SCOPES } from './scopes.ts';
 import type { CustodySigningKey } from './signing-key.ts';
 
 /** Addresses of the endpoints; every other one derives from them. */
@@ -35,6 +35,8 @@ export interface ConfigurationParts {
   /** The claims of an active account, `sub` being its id; undefined for any other. */
   readonly claims: (accountId: string) => Promise<AccountClaims | undefined>;
   readonly subjectOf: (accountId: string, clientId: string) => Promise<string>;
+  /** The scopes of our own API that a portal may ask for. */
+  readonly apiScopes: (clientId: string) => Promise<readonly string[]>;
   readonly pages: {
     renderError: NonNullable<Configuration['renderError']>;
     logoutSource(ctx: KoaContextWithOIDC, form: string): Promise<void>;
@@ -86,10 +88,11 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       resourceIndicators: {
         enabled: true,
         useGrantedResource: () => true,
-        getResourceServerInfo(_ctx, resource) {
-          if (resource !== apiResource(parts.issuer)) throw new errors.InvalidTarget();
+        async getResourceServerInfo(_ctx, resource, client) {
+          const scopes = await parts.apiScopes(client.clientId);
+          if (resource !== apiResource(parts.issuer) || scopes.length === 0) throw new errors.InvalidTarget();
           return {
-            scope: Object.keys(API_SCOPES).join(' '),
+            scope: scopes.join(' '),
             audience: resource,
             accessTokenFormat: 'opaque',
             accessTokenTTL: TTL.AccessToken,
@@ -133,7 +136,8 @@ export function toClientMetadata(portal: Portal): AdapterPayload {
     post_logout_redirect_uris: [...portal.postLogoutRedirectUris],
     grant_types: ['authorization_code'],
     response_types: ['code'],
-    scope: portal.scopes.join(' '),
+    // The library knows scopes of resources by their resource alone; `apiScopes` restricts those.
+    scope: portal.scopes.filter((scope) => scope in OPENID_SCOPES).join(' '),
     token_endpoint_auth_method: 'client_secret_basic',
     ...(portal.backchannelLogoutUri === undefined
       ? {}

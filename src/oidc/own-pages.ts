@@ -39,6 +39,10 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
   return {
     async renderError(oidcCtx, out, error) {
       const ctx = oidcCtx as unknown as Context;
+      if (ctx.accepts('json', 'html') !== 'html') {
+        ctx.body = out;
+        return;
+      }
       if (error instanceof errors.SessionNotFound) return renderExpired(ctx);
       // An unregistered redirect URI means that the request may be anyone's: no way "back" is offered then.
       const trusted = !(error instanceof errors.InvalidRedirectUri || error instanceof errors.InvalidClient);
@@ -59,7 +63,14 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
         portal: portal && { name: portalName(portal, ctx.state.language.code) },
         portals: signedIn.filter((p) => p !== undefined).map((p) => portalName(p, ctx.state.language.code)),
       };
-      pages.render(ctx, 'sign-out', data, { formTargets: typeof back === 'string' ? [new URL(back).origin] : [] });
+      // The links for language and type come back to the same question, without the ID token of the first address.
+      const { state } = oidcCtx.oidc.params ?? {};
+      const again = { client_id: client?.clientId, post_logout_redirect_uri: back, state };
+      const query = new URLSearchParams(Object.entries(again).filter((pair): pair is [string, string] => typeof pair[1] === 'string'));
+      pages.render(ctx, 'sign-out', data, {
+        formTargets: typeof back === 'string' ? [new URL(back).origin] : [],
+        path: `${ctx.path}?${query.toString()}`,
+      });
     },
 
     async postLogoutSuccessSource(oidcCtx) {

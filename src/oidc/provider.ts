@@ -23,7 +23,7 @@ import { createAdapterFactory, keyOf } from './adapter.ts';
 import { apiResource, toClientMetadata, toConfiguration } from './configuration.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import { createOwnPages } from './own-pages.ts';
-import { claimsOf } from './scopes.ts';
+import { API_SCOPES, claimsOf } from './scopes.ts';
 import { CustodySigningKey } from './signing-key.ts';
 import type { OidcStore } from './store/store.ts';
 import { createSubjects } from './subjects.ts';
@@ -88,6 +88,10 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
         const portal = await portals.find(clientId);
         if (!portal) throw new TypeError('a subject was asked for on behalf of an unknown portal');
         return subjects.subjectOf(accountId, portal.sector);
+      },
+      async apiScopes(clientId) {
+        const portal = await portals.find(clientId);
+        return portal?.scopes.filter((scope) => scope in API_SCOPES) ?? [];
       },
       pages: ownPages,
     }),

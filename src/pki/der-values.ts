@@ -12,7 +12,7 @@ const maxObjectIdentifierOctets = 64;
  */
 export function encodeObjectIdentifier(oid: string): Uint8Array {
   if (!dotted.test(oid)) throw new TypeError(`Not an object identifier: ${oid}`);
-  const [first, second, ...rest] = oid.split('.').map(BigInt) as [bigint, bigint, ...bigint[]];
+  const [first = 0n, second = 0n, ...rest] = oid.split('.').map(BigInt);
   const octets = [first * 40n + second, ...rest].flatMap((arc) => {
     const septets = [Number(arc & 0x7fn)];
     for (let left = arc >> 7n; left > 0n; left >>= 7n) septets.unshift(Number(left & 0x7fn) | 0x80);

@@ -75,8 +75,8 @@ function problemWithSecret(text: string): string | undefined {
   return undefined;
 }
 
-/** Development secrets: made on first start, kept in a file that only its owner can read, ignored by git. */
-function developmentSecrets(directory: string, write: boolean): RawEnv {
+/** Development secrets, as variables: made on first start, kept in a file that only its owner can read, ignored by git. */
+export function developmentSecrets(directory: string, write: boolean): RawEnv {
   const path = join(directory, DEVELOPMENT_FILE);
   if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as RawEnv;
   const made = Object.fromEntries(VARIABLES.map((name) => [name, randomBytes(32).toString('base64')]));

@@ -79,8 +79,9 @@ export function renderErrorPage(ctx: Context, pages: Pages, said: PublicError, p
     portal,
     homeHref: '/',
   };
-  // After a failed POST the links for language and type must lead to a page that can be fetched.
-  pages.render(ctx, 'error', data, { status: said.status, ...(ctx.method === 'GET' ? {} : { path: '/' }) });
+  // The links for language and type lead back to what can be fetched, and repeat no parameter of a request that was refused.
+  const path = ctx.method === 'GET' && ctx.querystring === '' ? ctx.path : '/';
+  pages.render(ctx, 'error', data, { status: said.status, path });
 }
 
 const PAGE_MESSAGES: Readonly<Record<string, string>> = {

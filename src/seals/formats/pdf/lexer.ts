@@ -127,22 +127,23 @@ export class Lexer {
       throw damaged(`object ${expected.number} ${expected.generation} is not at offset ${begin}`);
     }
     const { value, start, end } = this.spannedValue();
-    this.#budget.spendSyntax(this.position - begin);
     if (value instanceof Dict && this.takeKeyword('stream')) {
       if (this.bytes[this.position] === CR) this.position++;
       if (this.bytes[this.position] !== LF) throw this.#fault("a line feed after 'stream' expected");
-      return { value, bytes: this.bytes, start, end, dataStart: this.position + 1 };
+      return { value, generation, bytes: this.bytes, start, end, dataStart: this.position + 1 };
     }
     this.expectKeyword('endobj');
-    return { value, bytes: this.bytes, start, end };
+    return { value, generation, bytes: this.bytes, start, end };
   }
 
-  /** Reads a value that stands alone, as objects do inside an object stream. */
+  /** Reads a value without `obj` and `endobj`, as objects stand inside an object stream; their generation is 0. */
   spannedValue(): IndirectObject {
+    const begin = this.position;
     this.skipSpace();
     const start = this.position;
     const value = this.value();
-    return { value, bytes: this.bytes, start, end: this.position };
+    this.#budget.spendSyntax(this.position - begin);
+    return { value, generation: 0, bytes: this.bytes, start, end: this.position };
   }
 
   /** Reads a dictionary and says where the value of each entry was written. */

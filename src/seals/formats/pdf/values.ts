@@ -60,6 +60,7 @@ export class Dict implements Span {
 /** An indirect object: its value, where the value was written, and where a stream's data begin. */
 export interface IndirectObject extends Span {
   readonly value: Value;
+  readonly generation: number;
   /** Offset of the first byte after `stream` and its line end; absent for other objects. */
   readonly dataStart?: number;
 }

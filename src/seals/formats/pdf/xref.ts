@@ -172,7 +172,7 @@ type Widths = readonly [type: number, second: number, third: number];
 
 function fieldWidths(trailer: Dict): Widths {
   const widths = trailer.get('W');
-  if (!Array.isArray(widths) || widths.length < 3 || !widths.every((width) => isCount(width) && width <= 6)) {
+  if (!Array.isArray(widths) || widths.length < 3 || !widths.every((width) => isCount(width) && width <= 8)) {
     throw damaged('the field widths of a cross-reference stream');
   }
   if (widths.length > 3 || widths[1] === 0) throw damaged('the field widths of a cross-reference stream');
@@ -196,9 +196,9 @@ function indexedRanges(trailer: Dict, entryBytes: number): Ranges {
 
 /** Type 0 is free, 1 is at an offset, 2 is in an object stream; any other means null (7.5.8.3). */
 function readStreamEntry(rows: Buffer, position: number, [typeBytes, secondBytes, thirdBytes]: Widths): Entry {
-  const type = typeBytes === 0 ? 1 : rows.readUIntBE(position, typeBytes);
-  const second = rows.readUIntBE(position + typeBytes, secondBytes);
-  const third = thirdBytes === 0 ? 0 : rows.readUIntBE(position + typeBytes + secondBytes, thirdBytes);
+  const type = typeBytes === 0 ? 1 : readField(rows, position, typeBytes);
+  const second = readField(rows, position + typeBytes, secondBytes);
+  const third = readField(rows, position + typeBytes + secondBytes, thirdBytes);
   switch (type) {
     case 1:
       return { kind: 'plain', offset: second, generation: third };
@@ -207,4 +207,10 @@ function readStreamEntry(rows: Buffer, position: number, [typeBytes, secondBytes
     default:
       return FREE;
   }
+}
+
+function readField(rows: Buffer, position: number, width: number): number {
+  let value = 0;
+  for (let i = position; i < position + width; i++) value = value * 256 + (rows[i] as number);
+  return value;
 }

@@ -1,0 +1,115 @@
+/** REST API /api/v1: seal, verify, and check what is on record. Errors are problem details (RFC 9457). */
+import Router from '@koa/router';
+import type { AuditLog } from '../audit/index.ts';
+import type { Oidc } from '../oidc/index.ts';
+import type { Organisations } from '../organisations/index.ts';
+import { toPem } from '../pki/index.ts';
+import { AppError } from '../platform/errors.ts';
+import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
+import { readUpload } from '../platform/http/multipart.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import { sealingOptions, SealingError, type Actor, type Seals } from '../seals/index.ts';
+import { openapi } from './openapi.ts';
+
+/** Why a token is not enough (RFC 6750, section 3.1). */
+export class TokenError extends AppError<'TOKEN_MISSING' | 'TOKEN_INVALID' | 'SCOPE_INSUFFICIENT'> {}
+
+export interface ApiParts {
+  readonly issuer: string;
+  readonly oidc: Oidc;
+  readonly seals: Seals;
+  readonly organisations: Organisations;
+  readonly audit: AuditLog;
+  readonly metrics: Metrics;
+  readonly documentMaxBytes: number;
+}
+
+export function apiRoutes(parts: ApiParts): Middleware {
+  const { oidc, seals, organisations, audit, metrics } = parts;
+  const router = new Router<RequestState>({ prefix: '/api/v1' });
+  const description = JSON.stringify(openapi(parts.issuer));
+
+  /** The person whom the bearer token speaks for, if it carries `seals:use`. */
+  async function sealActor(ctx: Context): Promise<Actor> {
+    const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(ctx.get('authorization'))?.[1];
+    if (token === undefined) throw challenge(ctx, new TokenError('TOKEN_MISSING', 'Send an access token: Authorization: Bearer ...'));
+    const bearer = await oidc.bearer(token);
+    if (!bearer) throw challenge(ctx, new TokenError('TOKEN_INVALID', 'The access token is not valid here, or no longer.'), 'invalid_token');
+    if (!bearer.scopes.has('seals:use'))
+      throw challenge(ctx, new TokenError('SCOPE_INSUFFICIENT', 'The access token lacks the scope seals:use.'), 'insufficient_scope');
+    return bearer;
+  }
+
+  router.get('/openapi.json', (ctx) => {
+    ctx.type = 'application/json';
+    ctx.body = description;
+  });
+
+  router.get('/trust-anchors', async (ctx) => {
+    ctx.type = 'application/x-pem-file';
+    ctx.body = toPem((await seals.certificates.authorities()).root.der);
+  });
+
+  router.get('/audit/keys', async (ctx) => {
+    ctx.body = await audit.jwks();
+  });
+
+  router.get('/seals', async (ctx) => {
+    const actor = await sealActor(ctx);
+    const unitIds = await organisations.unitsOf(actor.accountId, 'seal-officer');
+    const usable = await seals.registry.ofUnits(unitIds);
+    ctx.body = { seals: usable.map(({ id, code, unitId, name, kind, state }) => ({ id, code, unitId, name, kind, state })) };
+  });
+
+  router.post('/seals/:sealId/sealings', async (ctx) => {
+    const actor = await sealActor(ctx);
+    const upload = await readUpload(ctx, { maxBytes: parts.documentMaxBytes, fieldNames: ['options'] });
+    const key = ctx.get('idempotency-key');
+    try {
+      const sealed = await seals.sealing.seal(actor, ctx.params['sealId'] ?? '', {
+        document: upload.document,
+        options: readOptions(upload.fields.get('options')),
+        idempotencyKey: key === '' ? undefined : key,
+      });
+      metrics.sealings.inc({ outcome: sealed.replayed ? 'replayed' : 'completed' });
+      ctx.status = 201;
+      ctx.set('Location', `/api/v1/sealings/${sealed.sealingId}`);
+      ctx.type = sealed.mediaType;
+      ctx.body = Buffer.from(sealed.document);
+    } catch (error) {
+      metrics.sealings.inc({ outcome: 'refused' });
+      throw error;
+    }
+  });
+
+  router.get('/sealings/:sealingId', async (ctx) => {
+    const record = await seals.sealing.find(await sealActor(ctx), ctx.params['sealingId'] ?? '');
+    if (!record) throw new SealingError('SEALING_NOT_FOUND', 'There is no such sealing, or it is not yours.');
+    ctx.body = record;
+  });
+
+  router.post('/verifications', async (ctx) => {
+    const upload = await readUpload(ctx, { maxBytes: parts.documentMaxBytes, fieldNames: [] });
+    ctx.body = await seals.verification.verify(upload.document);
+  });
+
+  const routes = router.routes() as unknown as Middleware;
+  return async function api(ctx, next) {
+    if (ctx.path !== '/api' && !ctx.path.startsWith('/api/')) return next();
+    ctx.state.area = 'api';
+    await routes(ctx, async () => undefined);
+  };
+}
+
+function readOptions(text: string | undefined) {
+  try {
+    return sealingOptions.parse(text === undefined ? {} : JSON.parse(text));
+  } catch (cause) {
+    throw new SealingError('SEALING_OPTIONS_INVALID', 'The part "options" is not JSON of the documented form.', { cause });
+  }
+}
+
+function challenge(ctx: Context, error: TokenError, code?: string): TokenError {
+  ctx.set('WWW-Authenticate', code === undefined ? 'Bearer' : `Bearer error="${code}"`);
+  return error;
+}

@@ -1,0 +1,163 @@
+/** The one composition root: settings -> stores -> rooms -> shells -> Koa. Nothing else knows how the parts are joined. */
+import Koa from 'koa';
+import { apiRoutes } from './api/routes.ts';
+import { createAuditLog, type AuditLog } from './audit/index.ts';
+import { consoleRoutes } from './console/routes.ts';
+import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
+import { createIdentity, createPasswordHasher, type Identity } from './identity/index.ts';
+import { createMemoryStore, createOidc, createRedisStore, SCOPES } from './oidc/index.ts';
+import { createOrganisations, type Organisations } from './organisations/index.ts';
+import type { Signer } from './pki/index.ts';
+import { systemClock, type Clock } from './platform/clock.ts';
+import type { Config, Settings } from './platform/config.ts';
+import type { Db } from './platform/db/db.ts';
+import { migrate } from './platform/db/migrate.ts';
+import { connectPg } from './platform/db/pg.ts';
+import { openPglite } from './platform/db/pglite.ts';
+import { loadAssets } from './platform/http/assets.ts';
+import type { RequestState } from './platform/http/context.ts';
+import { answerErrors, observe } from './platform/http/edge.ts';
+import { createForms } from './platform/http/forms.ts';
+import { operations } from './platform/http/operations.ts';
+import { createPages } from './platform/http/pages.ts';
+import { createPreferences } from './platform/http/preferences.ts';
+import { listen } from './platform/http/server.ts';
+import { loadLanguages } from './platform/i18n.ts';
+import type { Logger } from './platform/logger.ts';
+import { createMetrics } from './platform/metrics.ts';
+import { connectRedis } from './platform/redis.ts';
+import { deriveKey } from './platform/secrets.ts';
+import { createPortals, type Portals } from './portals/index.ts';
+import { createSeals, type Seals } from './seals/index.ts';
+
+export interface App {
+  readonly db: Db;
+  readonly audit: AuditLog;
+  readonly identity: Identity;
+  readonly organisations: Organisations;
+  readonly portals: Portals;
+  readonly seals: Seals;
+  /** Starts to answer. @returns the port. */
+  start(): Promise<number>;
+  /** Drains, then closes: no new connection, requests in flight end, then the stores. */
+  stop(): Promise<void>;
+}
+
+/** Any number that nothing else in the database locks. */
+const FIRST_START_LOCK = 20_260_102;
+
+/** Builds the whole program. When it resolves the stores are connected, the database is current, and the provider's keys exist. */
+export async function createApp(settings: Settings, tools: { logger: Logger; clock?: Clock }): Promise<App> {
+  const { config, secrets } = settings;
+  const { logger, clock = systemClock } = tools;
+  const closing: (() => Promise<unknown>)[] = [];
+  let stopping = false;
+
+  try {
+    const db = await openDb(config, logger);
+    closing.unshift(() => db.close());
+    const applied = await migrate(db);
+    if (applied.length > 0) logger.info({ applied }, 'the database was migrated');
+    const redis = config.redis === undefined ? undefined : await connectRedis(config.redis.url, logger);
+    if (redis) closing.unshift(() => redis.close());
+
+    const metrics = createMetrics();
+    const languages = loadLanguages();
+    // The log's own key lives in custody, and custody records what it does in the log: each is given the other when it is needed.
+    const audit: AuditLog = createAuditLog({ db, clock, signer: once(() => providerSigner(custody, 'audit')) });
+    const custody = createCustody({ db, clock, audit, keyEncryptionKey: secrets.keyEncryptionKey });
+    const passwords = await createPasswordHasher({ cost: config.argon2, pepper: secrets.passwordPepper, logger });
+    const identity = createIdentity({ db, clock, audit, dataKey: secrets.dataKey, passwords });
+    const organisations = createOrganisations({ db, clock, audit });
+    const portals = await createPortals({ db, clock, audit, scopes: Object.keys(SCOPES) });
+    closing.unshift(() => portals.stop());
+    const seals = createSeals({ db, clock, audit, custody, organisations, serviceName: 'Yinxin' });
+    await makeProviderKeys(db, custody, seals);
+
+    const forms = createForms({ issuer: config.issuer, key: deriveKey(secrets.dataKey, 'csrf') });
+    const assets = loadAssets();
+    const pages = createPages({ languages, assets, forms });
+    const preferences = createPreferences(languages, config.issuer);
+    const oidc = await createOidc({
+      config,
+      secrets,
+      db,
+      store: redis ? createRedisStore(redis, config.redisKeyPrefix) : createMemoryStore(clock),
+      clock,
+      logger,
+      metrics,
+      audit,
+      identity,
+      portals,
+      signer: await providerSigner(custody, 'token'),
+      forms,
+      pages,
+      preferences,
+    });
+
+    const koa = new Koa<RequestState>({ keys: [...secrets.cookieKeys], proxy: config.proxyHops > 0, maxIpsCount: config.proxyHops });
+    koa.silent = true;
+    koa.use(observe({ issuer: config.issuer, clock, logger, metrics }));
+    koa.use(operations({ metrics, checks: { database: () => db.query('SELECT 1'), ...(redis ? { redis: () => redis.ping() } : {}) }, stopping: () => stopping }));
+    koa.use(assets.middleware);
+    koa.use(preferences.middleware);
+    koa.use(answerErrors({ logger, pages }));
+    koa.use(apiRoutes({ issuer: config.issuer, oidc, seals, organisations, audit, metrics, documentMaxBytes: config.documentMaxBytes }));
+    koa.use(consoleRoutes({ pages, portals }));
+    koa.use(oidc.middleware);
+
+    return {
+      db,
+      audit,
+      identity,
+      organisations,
+      portals,
+      seals,
+      async start() {
+        const server = await listen(koa.callback(), config);
+        closing.unshift(() => server.stop(config.drainSeconds * 1000));
+        return server.port;
+      },
+      async stop() {
+        stopping = true;
+        for (const close of closing.splice(0)) await close();
+      },
+    };
+  } catch (error) {
+    for (const close of closing) await close().catch(() => undefined);
+    throw error;
+  }
+
+  function providerSigner(custody: Custody, purpose: KeyPurpose): Promise<Signer> {
+    return custody.active(PROVIDER, purpose).then((key) => {
+      if (!key) throw new TypeError(`the provider has no ${purpose} key`);
+      return custody.signer(PROVIDER, key.id, 'ES256');
+    });
+  }
+}
+
+function openDb(config: Config, logger: Logger): Promise<Db> {
+  const { database } = config;
+  return database.kind === 'pglite'
+    ? openPglite(database.directory)
+    : Promise.resolve(connectPg(database.url, { poolSize: database.poolSize, logger }));
+}
+
+/** First start: token key, audit key and certificate authorities, made once however many processes start together. */
+async function makeProviderKeys(db: Db, custody: Custody, seals: Seals): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.query('SELECT pg_advisory_xact_lock($1)', [FIRST_START_LOCK]);
+    for (const purpose of ['token', 'audit'] as const)
+      if (!(await custody.active(PROVIDER, purpose, tx))) await custody.generate(tx, { owner: PROVIDER, purpose, actor: 'system' });
+    await seals.certificates.ensureAuthorities(tx);
+  });
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    made.catch(() => (made = undefined));
+    return made;
+  };
+}

@@ -1,0 +1,54 @@
+/** SubjectPublicKeyInfo (RFC 5280 4.1.2.7) and the identifier of a key. */
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { readAlgorithmIdentifier, type AlgorithmIdentifier } from './algorithms.ts';
+import * as der from './der.ts';
+import { X509Error } from './errors.ts';
+
+const idEcPublicKey = '1.2.840.10045.2.1';
+const rsaEncryption = '1.2.840.113549.1.1.1';
+
+/** @throws {X509Error} X509_KEY for a key that is broken, in a spelling that the standard forbids, or of a kind unknown to OpenSSL. */
+export function readSubjectPublicKeyInfo(reader: der.DerReader): KeyObject {
+  const { value, der: spki } = reader.withBytes((outer) =>
+    outer.sequence((inner) => ({ algorithm: readAlgorithmIdentifier(inner), key: inner.bitString() })),
+  );
+  checkSpelling(value.algorithm, value.key);
+  try {
+    return createPublicKey({ key: spki, format: 'der', type: 'spki' });
+  } catch (cause) {
+    throw new X509Error('X509_KEY', 'RFC 5280 4.1.2.7', 'Not a usable public key', { cause });
+  }
+}
+
+/** What OpenSSL would let through. */
+function checkSpelling({ oid, parameters }: AlgorithmIdentifier, key: Buffer): void {
+  if (oid === idEcPublicKey) {
+    // Parameters spelled out let a forger choose the generator, and with it the private key of a known public key (CVE-2020-0601).
+    if (parameters?.[0] !== der.tags.objectIdentifier) {
+      throw new X509Error('X509_KEY', 'RFC 5480 2.1.1', 'The curve of an EC key is named');
+    }
+    if (![0x02, 0x03, 0x04].includes(key[0] ?? 0)) {
+      throw new X509Error('X509_KEY', 'RFC 5480 2.2', 'An EC point is written uncompressed or compressed');
+    }
+  } else if (oid === rsaEncryption) {
+    if (!parameters?.equals(der.nullValue())) {
+      throw new X509Error('X509_KEY', 'RFC 3279 2.3.1', 'The parameters of an RSA key are NULL');
+    }
+    der.decode(key, (reader) => reader.sequence((inner) => [inner.integer(), inner.integer()]));
+  }
+}
+
+/**
+ * Identifier of a key for subjectKeyIdentifier and authorityKeyIdentifier: the first 160 bits of the SHA-256 digest of the key's
+ * BIT STRING (RFC 7093 section 2, method 1).
+ * @returns 20 octets.
+ */
+export function keyIdentifier(publicKey: KeyObject): Buffer {
+  const key = der.decode(publicKey.export({ format: 'der', type: 'spki' }), (reader) =>
+    reader.sequence((inner) => {
+      readAlgorithmIdentifier(inner);
+      return inner.bitString();
+    }),
+  );
+  return createHash('sha256').update(key).digest().subarray(0, 20);
+}

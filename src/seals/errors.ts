@@ -1,0 +1,15 @@
+import { AppError } from '../platform/errors.ts';
+
+export class SealingError extends AppError<
+  | 'SEAL_NOT_FOUND'
+  | 'SEAL_NOT_ACTIVE'
+  | 'CERTIFICATE_NOT_VALID'
+  | 'SEALING_NOT_FOUND'
+  | 'SEALING_OPTIONS_INVALID'
+  | 'IDEMPOTENCY_KEY_INVALID'
+  | 'IDEMPOTENCY_KEY_REUSED'
+  | 'SEALING_IN_PROGRESS'
+  | 'SEALING_UNFINISHED'
+  | 'SEALING_FAILED_BEFORE'
+  | 'SEALING_FAILED'
+> {}
