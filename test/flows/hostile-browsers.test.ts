@@ -109,7 +109,7 @@ test('a form that is too large, of another type or not UTF-8 is a 4xx', async ()
   const page = await browser.get((await rp.begin()).url);
   const action = page.forms[0]?.action ?? '';
   const cookie = await browser.jar.getCookieString(page.url.href);
-  const send = (body: BodyInit, type: string) => fetch(action, { method: 'POST', headers: { Cookie: cookie, 'Content-Type': type }, body }).then((response) => response.status);
+  const send = (body: string | Buffer<ArrayBuffer>, type: string) => fetch(action, { method: 'POST', headers: { Cookie: cookie, 'Content-Type': type }, body }).then((response) => response.status);
   const form = 'application/x-www-form-urlencoded';
   expect(await send('a'.repeat(20_000), form)).toBe(413);
   expect(await send('{}', 'application/json')).toBe(415);

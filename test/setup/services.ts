@@ -29,7 +29,21 @@ const TOOLS: Readonly<Record<string, string>> = {
 };
 const CJK_FONT = { path: '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc', package: 'fonts-noto-cjk' };
 
+export interface Services {
+  readonly databaseUrl: string;
+  readonly redisUrl: string;
+  stop(): Promise<void>;
+}
+
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const services = await startServices();
+  project.provide('databaseUrl', services.databaseUrl);
+  project.provide('redisUrl', services.redisUrl);
+  return services.stop;
+}
+
+/** The same services for the long runs, which are scripts of their own. */
+export async function startServices(): Promise<Services> {
   const folder = mkdtempSync(join(tmpdir(), 'yinxin-test-'));
   // PostgreSQL runs as another user when this one is root, and must be able to enter.
   chmodSync(folder, 0o755);
@@ -41,13 +55,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
   try {
     bringTools();
-    project.provide('databaseUrl', process.env['DATABASE_URL'] ?? (await startPostgres(folder, started)));
-    project.provide('redisUrl', process.env['REDIS_URL'] ?? (await startRedis(started)));
+    return {
+      databaseUrl: process.env['DATABASE_URL'] ?? (await startPostgres(folder, started)),
+      redisUrl: process.env['REDIS_URL'] ?? (await startRedis(started)),
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
   }
-  return stop;
 }
 
 function bringTools(): void {

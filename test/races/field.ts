@@ -1,0 +1,49 @@
+/** Two server processes on one PostgreSQL and one Redis, with portals registered. */
+import { randomBytes } from 'node:crypto';
+import { createApp } from '../../src/app.ts';
+import { toConfig, type RawEnv } from '../../src/platform/config.ts';
+import { freePort } from '../setup/services.ts';
+import { newSecrets } from '../support/app.ts';
+import { silentLogger } from '../support/logger.ts';
+import { startProcess, type ServerProcess } from '../support/processes.ts';
+import { registerRelyingParty } from '../support/relying-party.ts';
+import type { Field } from './races.ts';
+
+export interface RunningField extends Field {
+  readonly processes: readonly ServerProcess[];
+  readonly env: RawEnv;
+  stop(): Promise<void>;
+}
+
+export async function startField(stores: { databaseUrl: string; redisUrl: string }): Promise<RunningField> {
+  const ports = [await freePort(), await freePort()] as const;
+  const env: RawEnv = {
+    ...newSecrets(),
+    DATABASE_URL: stores.databaseUrl,
+    REDIS_URL: stores.redisUrl,
+    REDIS_KEY_PREFIX: `race-${randomBytes(6).toString('hex')}`,
+    // One issuer: both processes stand behind it.
+    ISSUER: `http://localhost:${ports[0]}`,
+    HOST: '127.0.0.1',
+    OUTBOUND_NETWORKS: '127.0.0.0/8,::1/128',
+  };
+  // Both at once, on an empty database.
+  const processes = await Promise.all(ports.map((port) => startProcess(['serve'], { ...env, PORT: String(port) })));
+  const app = await createApp(toConfig(env), { logger: silentLogger });
+  const origin = `http://localhost:${ports[0]}`;
+  const rps = await Promise.all(Array.from({ length: 9 }, (_, i) => registerRelyingParty({ app, origin }, { clientId: `race-${i}` })));
+  const [rp, ...eight] = rps;
+  if (!rp) throw new Error('no portal');
+  return {
+    processes,
+    env,
+    origins: [origin, `http://localhost:${ports[1]}`],
+    rp,
+    eight,
+    register: (person) => app.identity.register(person),
+    async stop() {
+      await Promise.all([...rps.map((portal) => portal.stop()), ...processes.map((server) => server.stop())]);
+      await app.stop();
+    },
+  };
+}

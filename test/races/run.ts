@@ -1,0 +1,27 @@
+/** `npm run races [rounds]`: the long form of the races, 50 rounds each unless told otherwise. */
+import { startServices } from '../setup/services.ts';
+import { startField } from './field.ts';
+import { openEightPortals, raceForCode, raceForRequestUri } from './races.ts';
+
+const rounds = Number(process.argv[2] ?? 50);
+const services = await startServices();
+const field = await startField(services);
+const failures: string[] = [];
+const say = (line: string) => process.stdout.write(`${line}\n`);
+try {
+  for (let round = 0; round < rounds; round++) {
+    const code = await raceForCode(field);
+    if (code.statuses.filter((status) => status === 200).length !== 1 || code.tokenAfterwards !== 401 || code.statuses.some((status) => status >= 500))
+      failures.push(`code, round ${round}: ${JSON.stringify(code)}`);
+    const pushed = await raceForRequestUri(field);
+    if (pushed.codes !== 1 || pushed.serverErrors > 0) failures.push(`request_uri, round ${round}: ${JSON.stringify(pushed)}`);
+    const reached = await openEightPortals(field);
+    if (reached !== 8) failures.push(`eight portals, round ${round}: ${reached} reached`);
+  }
+} finally {
+  await field.stop();
+  await services.stop();
+}
+for (const failure of failures) say(failure);
+say(`${rounds} rounds of code, request_uri and eight portals on two processes: ${failures.length} failures`);
+process.exitCode = failures.length > 0 ? 1 : 0;
