@@ -101,12 +101,11 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     const { interaction } = visit;
     const account = interaction.session ? await identity.account(interaction.session.accountId) : undefined;
     if (!account) return ownPages.renderExpired(ctx);
-    const releases = missingScopes(interaction).map((scope) => ({
-      scope,
-      nameKey: `scope.${scope}.name`,
-      purposeKey: `scope.${scope}.purpose`,
-      value: SCOPES[scope]?.shown?.(account),
-    }));
+    const releases = missingScopes(interaction).map((scope) => {
+      const shown = SCOPES[scope]?.shown;
+      const value = shown && (shown(account) ?? ctx.state.language.t('consent.notOnRecord'));
+      return { scope, nameKey: `scope.${scope}.name`, purposeKey: `scope.${scope}.purpose`, value };
+    });
     render(ctx, 'consent', visit, { action: `/interaction/${interaction.uid}/consent`, releases });
   }
 

@@ -94,7 +94,9 @@ export class PdfFile {
   /** An entry that is an array; empty when it is not. */
   array(dict: Dict, key: string): readonly Value[] {
     const value = this.get(dict, key);
-    return Array.isArray(value) ? value : [];
+    if (!Array.isArray(value)) return [];
+    this.#budget.spendSteps(value.length);
+    return value;
   }
 
   /** Where each entry of a dictionary of this file was written. */

@@ -2,7 +2,7 @@
 import { FormatError } from '../format.ts';
 import type { PdfFile } from './file.ts';
 import { damaged } from './refusals.ts';
-import { Dict, Ref, type Value, isCount } from './values.ts';
+import { Dict, Ref, type Value } from './values.ts';
 
 /** A page and what it inherits from the nodes above it. */
 export interface Page {
@@ -116,9 +116,4 @@ function intersection(a: Box, b: Box): Box {
   };
   if (box.left >= box.right || box.bottom >= box.top) throw damaged('a page of no size');
   return box;
-}
-
-/** Whether a page number can be one at all. */
-export function isPageNumber(value: unknown): boolean {
-  return value === 'last' || (isCount(value) && value >= 1);
 }

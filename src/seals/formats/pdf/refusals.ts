@@ -7,6 +7,8 @@ export const LIMITS = {
   depth: 100,
   /** Values read from one document, counted over all its objects. */
   values: 2_000_000,
+  /** Elements of arrays gone through, each time they are: walks over shared arrays cannot multiply the work. */
+  steps: 10_000_000,
   /** Bytes read as syntax, counted anew for every object read: overlapping objects cannot multiply the work. */
   syntaxBytes: 128 * 1024 * 1024,
   /** What all decompressed streams may add up to. Only cross-reference and object streams are ever decompressed. */
@@ -37,11 +39,16 @@ export function beyondLimits(what: keyof typeof LIMITS): FormatError {
 /** What reading one document has cost so far. */
 export class Budget {
   #values = 0;
+  #steps = 0;
   #syntaxBytes = 0;
   #inflatedBytes = 0;
 
   spendValue(): void {
     if (++this.#values > LIMITS.values) throw beyondLimits('values');
+  }
+
+  spendSteps(steps: number): void {
+    if ((this.#steps += steps) > LIMITS.steps) throw beyondLimits('steps');
   }
 
   spendSyntax(bytes: number): void {
