@@ -19,9 +19,17 @@ export interface ColdStart {
   readonly 'bound ms': number;
 }
 
-export async function coldStarts(places: { folder: string; databaseUrl: string; redisUrl: string }): Promise<ColdStart[]> {
+export async function coldStarts(places: {
+  folder: string;
+  databaseUrl: string;
+  redisUrl: string;
+}): Promise<ColdStart[]> {
   const cache = { PATH: process.env['PATH'], NODE_COMPILE_CACHE: join(places.folder, 'compile-cache') };
-  const embedded = { ...cache, DATA_DIRECTORY: join(places.folder, 'data'), KEYS_DIRECTORY: join(places.folder, 'keys') };
+  const embedded = {
+    ...cache,
+    DATA_DIRECTORY: join(places.folder, 'data'),
+    KEYS_DIRECTORY: join(places.folder, 'keys'),
+  };
   const server = {
     ...cache,
     DATABASE_URL: places.databaseUrl,
@@ -34,7 +42,11 @@ export async function coldStarts(places: { folder: string; databaseUrl: string; 
   return [await measure('embedded', embedded, 5000), await measure('server', server, 1500)];
 }
 
-async function measure(mode: string, env: Record<string, string | undefined>, bound: number): Promise<ColdStart> {
+async function measure(
+  mode: string,
+  env: Record<string, string | undefined>,
+  bound: number,
+): Promise<ColdStart> {
   const times: number[] = [];
   // The first start makes the data and fills the compile cache; it does not count.
   for (let run = 0; run <= RUNS; run++) {
@@ -50,7 +62,10 @@ async function startOnce(env: Record<string, string | undefined>): Promise<numbe
   const port = await freePort();
   const origin = `http://localhost:${port}`;
   const started = performance.now();
-  const child = spawn(process.execPath, [MAIN, 'serve'], { stdio: 'ignore', env: { ...env, PORT: String(port), ISSUER: origin } });
+  const child = spawn(process.execPath, [MAIN, 'serve'], {
+    stdio: 'ignore',
+    env: { ...env, PORT: String(port), ISSUER: origin },
+  });
   for (;;) {
     const ready = await fetch(`${origin}/readyz`).then(
       (response) => response.status === 200,

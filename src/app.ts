@@ -64,9 +64,17 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     const metrics = createMetrics();
     const languages = loadLanguages();
     // The log's own key lives in custody, and custody records what it does in the log: each is given the other when it is needed.
-    const audit: AuditLog = createAuditLog({ db, clock, signer: once(() => providerSigner(custody, 'audit')) });
+    const audit: AuditLog = createAuditLog({
+      db,
+      clock,
+      signer: once(() => providerSigner(custody, 'audit')),
+    });
     const custody = createCustody({ db, clock, audit, keyEncryptionKey: secrets.keyEncryptionKey });
-    const passwords = await createPasswordHasher({ cost: config.argon2, pepper: secrets.passwordPepper, logger });
+    const passwords = await createPasswordHasher({
+      cost: config.argon2,
+      pepper: secrets.passwordPepper,
+      logger,
+    });
     const identity = createIdentity({ db, clock, audit, dataKey: secrets.dataKey, passwords });
     const organisations = createOrganisations({ db, clock, audit });
     const portals = await createPortals({ db, clock, audit, scopes: Object.keys(SCOPES) });
@@ -95,14 +103,34 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       preferences,
     });
 
-    const koa = new Koa<RequestState>({ keys: [...secrets.cookieKeys], proxy: config.proxyHops > 0, maxIpsCount: config.proxyHops });
+    const koa = new Koa<RequestState>({
+      keys: [...secrets.cookieKeys],
+      proxy: config.proxyHops > 0,
+      maxIpsCount: config.proxyHops,
+    });
     koa.silent = true;
     koa.use(observe({ issuer: config.issuer, clock, logger, metrics }));
-    koa.use(operations({ metrics, checks: { database: () => db.query('SELECT 1'), ...(redis ? { redis: () => redis.ping() } : {}) }, stopping: () => stopping }));
+    koa.use(
+      operations({
+        metrics,
+        checks: { database: () => db.query('SELECT 1'), ...(redis ? { redis: () => redis.ping() } : {}) },
+        stopping: () => stopping,
+      }),
+    );
     koa.use(assets.middleware);
     koa.use(preferences.middleware);
     koa.use(answerErrors({ logger, pages }));
-    koa.use(apiRoutes({ issuer: config.issuer, oidc, seals, organisations, audit, metrics, documentMaxBytes: config.documentMaxBytes }));
+    koa.use(
+      apiRoutes({
+        issuer: config.issuer,
+        oidc,
+        seals,
+        organisations,
+        audit,
+        metrics,
+        documentMaxBytes: config.documentMaxBytes,
+      }),
+    );
     koa.use(consoleRoutes({ pages, portals }));
     koa.use(oidc.middleware);
 
@@ -114,7 +142,8 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       portals,
       seals,
       async start() {
-        const server = await listen(koa.callback(), config);
+        const handle = koa.callback();
+        const server = await listen((request, response) => void handle(request, response), config);
         closing.unshift(() => server.stop(config.drainSeconds * 1000));
         return server.port;
       },
@@ -148,7 +177,8 @@ async function makeProviderKeys(db: Db, custody: Custody, seals: Seals): Promise
   await db.transaction(async (tx) => {
     await tx.query('SELECT pg_advisory_xact_lock($1)', [FIRST_START_LOCK]);
     for (const purpose of ['token', 'audit'] as const)
-      if (!(await custody.active(PROVIDER, purpose, tx))) await custody.generate(tx, { owner: PROVIDER, purpose, actor: 'system' });
+      if (!(await custody.active(PROVIDER, purpose, tx)))
+        await custody.generate(tx, { owner: PROVIDER, purpose, actor: 'system' });
     await seals.certificates.ensureAuthorities(tx);
   });
 }

@@ -41,7 +41,9 @@ async function serve(_args: string[], env: RawEnv): Promise<number> {
     const port = await app.start();
     logger.info({ mode: config.mode, issuer: config.issuer, port }, 'ready');
     if (config.mode === 'embedded')
-      logger.warn('embedded mode: one process, sessions in memory, development secrets. Set DATABASE_URL and REDIS_URL for server mode.');
+      logger.warn(
+        'embedded mode: one process, sessions in memory, development secrets. Set DATABASE_URL and REDIS_URL for server mode.',
+      );
     const signal = await stopped;
     logger.info({ signal }, 'stopping');
   } finally {
@@ -60,7 +62,11 @@ async function demo(args: string[], env: RawEnv): Promise<number> {
       'guangdong-port': { type: 'string', default: '3002' },
     },
   });
-  const ports = { provider: Number(values.port), zhejiang: Number(values['zhejiang-port']), guangdong: Number(values['guangdong-port']) };
+  const ports = {
+    provider: Number(values.port),
+    zhejiang: Number(values['zhejiang-port']),
+    guangdong: Number(values['guangdong-port']),
+  };
   return runDemo({ env, ports, once: values.once, stopped: stopSignal() });
 }
 
@@ -68,7 +74,10 @@ async function migrateOnly(_args: string[], env: RawEnv): Promise<number> {
   const { config } = toConfig(env);
   const { database } = config;
   const logger = createLogger(config.logLevel);
-  const db = database.kind === 'pglite' ? await openPglite(database.directory) : connectPg(database.url, { poolSize: 2, logger });
+  const db =
+    database.kind === 'pglite'
+      ? await openPglite(database.directory)
+      : connectPg(database.url, { poolSize: 2, logger });
   try {
     logger.info({ applied: await migrate(db) }, 'the database is current');
   } finally {
@@ -84,7 +93,8 @@ async function provisionFrom([file]: string[], env: RawEnv): Promise<number> {
   try {
     const { secrets, missingOfficers } = await provision(app, description);
     for (const [clientId, secret] of secrets) print(`${clientId} client_secret ${secret}`);
-    for (const identifier of missingOfficers) print(`${identifier} has no account yet; run this again after registration`);
+    for (const identifier of missingOfficers)
+      print(`${identifier} has no account yet; run this again after registration`);
     return missingOfficers.length === 0 ? 0 : 1;
   } finally {
     await app.stop();

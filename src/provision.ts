@@ -29,7 +29,15 @@ export const provisioning = z
           .object({
             unifiedSocialCreditCode: z.string(),
             name: text,
-            units: z.array(z.object({ name: text, officers: z.array(z.string()).default([]), seals: z.array(text).default([]) }).strict()),
+            units: z.array(
+              z
+                .object({
+                  name: text,
+                  officers: z.array(z.string()).default([]),
+                  seals: z.array(text).default([]),
+                })
+                .strict(),
+            ),
           })
           .strict(),
       )
@@ -46,7 +54,10 @@ export interface Provisioned {
 }
 
 /** @throws {z.ZodError} the description has another form; {AppError} a room refuses a part of it. */
-export async function provision(app: Pick<App, 'portals' | 'organisations' | 'identity' | 'seals'>, description: unknown): Promise<Provisioned> {
+export async function provision(
+  app: Pick<App, 'portals' | 'organisations' | 'identity' | 'seals'>,
+  description: unknown,
+): Promise<Provisioned> {
   const wanted = provisioning.parse(description);
   const secrets = new Map<string, string>();
   const missingOfficers: string[] = [];
@@ -71,7 +82,8 @@ export async function provision(app: Pick<App, 'portals' | 'organisations' | 'id
         if (accountId === undefined) missingOfficers.push(identifier);
         else await app.organisations.grant({ accountId, unitId: unit.id, role: 'seal-officer' }, 'system');
       }
-      for (const sealName of wantedUnit.seals) await app.seals.registry.register({ unit, name: sealName }, 'system');
+      for (const sealName of wantedUnit.seals)
+        await app.seals.registry.register({ unit, name: sealName }, 'system');
     }
   }
   return { secrets, missingOfficers };

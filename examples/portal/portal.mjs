@@ -42,7 +42,11 @@ const routes = {
 
   /** Starts a sign-in: PKCE, state and nonce are made anew for each attempt and wait in the visitor's session. */
   'GET /login': async (_request, response, _session) => {
-    const attempt = { verifier: oidc.randomPKCECodeVerifier(), state: oidc.randomState(), nonce: oidc.randomNonce() };
+    const attempt = {
+      verifier: oidc.randomPKCECodeVerifier(),
+      state: oidc.randomState(),
+      nonce: oidc.randomNonce(),
+    };
     const url = oidc.buildAuthorizationUrl(provider, {
       redirect_uri: REDIRECT_URI,
       scope: SCOPE,
@@ -67,7 +71,11 @@ const routes = {
         idTokenExpected: true,
       });
     } catch (error) {
-      return redirect(response, '/', startSession({ notice: `没有登录 · Not signed in (${error.error ?? error.code ?? 'error'})` }));
+      return redirect(
+        response,
+        '/',
+        startSession({ notice: `没有登录 · Not signed in (${error.error ?? error.code ?? 'error'})` }),
+      );
     }
     const idToken = tokens.claims();
     const userinfo = await oidc.fetchUserInfo(provider, tokens.access_token, idToken.sub);
@@ -80,7 +88,13 @@ const routes = {
     const origin = request.headers.origin;
     if (!session?.claims || (origin !== undefined && origin !== ORIGIN)) return redirect(response, '/');
     sessions.delete(session.id);
-    redirect(response, oidc.buildEndSessionUrl(provider, { id_token_hint: session.idToken, post_logout_redirect_uri: `${ORIGIN}/` }).href);
+    redirect(
+      response,
+      oidc.buildEndSessionUrl(provider, {
+        id_token_hint: session.idToken,
+        post_logout_redirect_uri: `${ORIGIN}/`,
+      }).href,
+    );
   },
 
   /** OpenID Connect Back-Channel Logout 1.0: the provider's own call, when the person signed out elsewhere. */
@@ -95,19 +109,36 @@ const routes = {
         maxTokenAge: '2 minutes',
         requiredClaims: ['jti', 'events', 'sid'],
       });
-      if (!payload.events['http://schemas.openid.net/event/backchannel-logout'] || 'nonce' in payload) throw new Error('not a logout token');
+      if (!payload.events['http://schemas.openid.net/event/backchannel-logout'] || 'nonce' in payload)
+        throw new Error('not a logout token');
       if (events.some((event) => event.jti === payload.jti)) throw new Error('replayed');
       const ended = [...sessions.values()].filter((session) => session.sid === payload.sid);
-      for (const session of ended) sessions.set(session.id, { id: session.id, notice: '已在统一身份认证平台退出 · Signed out at the provider' });
-      events.push({ type: 'logout', jti: payload.jti, sub: payload.sub, sid: payload.sid, sessionsEnded: ended.length });
+      for (const session of ended)
+        sessions.set(session.id, {
+          id: session.id,
+          notice: '已在统一身份认证平台退出 · Signed out at the provider',
+        });
+      events.push({
+        type: 'logout',
+        jti: payload.jti,
+        sub: payload.sub,
+        sid: payload.sid,
+        sessionsEnded: ended.length,
+      });
       if (events.length > 100) events.shift();
       answer(response, 200, 'text/plain', '');
     } catch (error) {
-      answer(response, 400, 'application/json', JSON.stringify({ error: 'invalid_request', error_description: String(error.message) }));
+      answer(
+        response,
+        400,
+        'application/json',
+        JSON.stringify({ error: 'invalid_request', error_description: String(error.message) }),
+      );
     }
   },
 
-  'GET /events': async (_request, response) => answer(response, 200, 'application/json', JSON.stringify(events)),
+  'GET /events': async (_request, response) =>
+    answer(response, 200, 'application/json', JSON.stringify(events)),
 };
 
 createServer(async (request, response) => {
@@ -128,7 +159,9 @@ async function discover() {
 }
 
 function sessionOf(request) {
-  const cookies = Object.fromEntries((request.headers.cookie ?? '').split('; ').map((pair) => pair.split('=')));
+  const cookies = Object.fromEntries(
+    (request.headers.cookie ?? '').split('; ').map((pair) => pair.split('=')),
+  );
   return sessions.get(cookies[COOKIE]);
 }
 
@@ -145,7 +178,13 @@ function redirect(response, location, headers = {}) {
 }
 
 function answer(response, status, type, body) {
-  response.writeHead(status, { 'Content-Type': `${type}; charset=utf-8`, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' }).end(body);
+  response
+    .writeHead(status, {
+      'Content-Type': `${type}; charset=utf-8`,
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+    })
+    .end(body);
 }
 
 async function readBody(request) {

@@ -4,7 +4,10 @@ const problem = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
 });
-const json = (description: string, schema: string) => ({ description, content: { 'application/json': { schema: { $ref: `#/components/schemas/${schema}` } } } });
+const json = (description: string, schema: string) => ({
+  description,
+  content: { 'application/json': { schema: { $ref: `#/components/schemas/${schema}` } } },
+});
 const bytes = { type: 'string', contentMediaType: 'application/octet-stream' };
 const hex = { type: 'string', pattern: '^[0-9a-f]{64}$' };
 const id = (prefix: string) => ({ type: 'string', pattern: `^${prefix}_[0-9a-z]{26}$` });
@@ -19,7 +22,11 @@ export function openapi(issuer: string): object {
         get: {
           summary: 'The seals that the person may use',
           security: [{ oauth2: ['seals:use'] }],
-          responses: { 200: json('The seals of the units in which the person is seal officer', 'Seals'), 401: problem('No valid token'), 403: problem('Scope missing') },
+          responses: {
+            200: json('The seals of the units in which the person is seal officer', 'Seals'),
+            401: problem('No valid token'),
+            403: problem('Scope missing'),
+          },
         },
       },
       '/seals/{sealId}/sealings': {
@@ -31,7 +38,8 @@ export function openapi(issuer: string): object {
             {
               name: 'Idempotency-Key',
               in: 'header',
-              description: 'A retry with the same key and the same request gets the same document and never signs again.',
+              description:
+                'A retry with the same key and the same request gets the same document and never signs again.',
               schema: { type: 'string', minLength: 1, maxLength: 128 },
             },
           ],
@@ -70,7 +78,12 @@ export function openapi(issuer: string): object {
           summary: 'What is on record of a sealing, with its receipt',
           security: [{ oauth2: ['seals:use'] }],
           parameters: [{ name: 'sealingId', in: 'path', required: true, schema: id('slg') }],
-          responses: { 200: json('The record', 'Sealing'), 401: problem('No valid token'), 403: problem('Scope missing'), 404: problem('No such sealing, or not yours') },
+          responses: {
+            200: json('The record', 'Sealing'),
+            401: problem('No valid token'),
+            403: problem('Scope missing'),
+            404: problem('No such sealing, or not yours'),
+          },
         },
       },
       '/verifications': {
@@ -79,7 +92,11 @@ export function openapi(issuer: string): object {
           security: [],
           requestBody: {
             required: true,
-            content: { 'multipart/form-data': { schema: { type: 'object', required: ['document'], properties: { document: bytes } } } },
+            content: {
+              'multipart/form-data': {
+                schema: { type: 'object', required: ['document'], properties: { document: bytes } },
+              },
+            },
           },
           responses: {
             200: json('The verdict, with a reason for each check', 'Verdict'),
@@ -94,11 +111,20 @@ export function openapi(issuer: string): object {
         get: {
           summary: 'The root certificate, PEM',
           security: [],
-          responses: { 200: { description: 'PEM (RFC 7468)', content: { 'application/x-pem-file': { schema: { type: 'string' } } } } },
+          responses: {
+            200: {
+              description: 'PEM (RFC 7468)',
+              content: { 'application/x-pem-file': { schema: { type: 'string' } } },
+            },
+          },
         },
       },
       '/audit/keys': {
-        get: { summary: 'The keys by which receipts are checked (RFC 7517)', security: [], responses: { 200: json('JWK Set', 'JwkSet') } },
+        get: {
+          summary: 'The keys by which receipts are checked (RFC 7517)',
+          security: [],
+          responses: { 200: json('JWK Set', 'JwkSet') },
+        },
       },
     },
     components: {
@@ -106,14 +132,26 @@ export function openapi(issuer: string): object {
         oauth2: {
           type: 'oauth2',
           description: `Ask for the token with resource=${issuer}/api/v1 (RFC 8707).`,
-          flows: { authorizationCode: { authorizationUrl: `${issuer}/authorize`, tokenUrl: `${issuer}/token`, scopes: { 'seals:use': 'Use the seals of your units' } } },
+          flows: {
+            authorizationCode: {
+              authorizationUrl: `${issuer}/authorize`,
+              tokenUrl: `${issuer}/token`,
+              scopes: { 'seals:use': 'Use the seals of your units' },
+            },
+          },
         },
       },
       schemas: {
         Problem: {
           type: 'object',
           required: ['type', 'title', 'status', 'code', 'traceId'],
-          properties: { type: { type: 'string' }, title: { type: 'string' }, status: { type: 'integer' }, code: { type: 'string' }, traceId: { type: 'string' } },
+          properties: {
+            type: { type: 'string' },
+            title: { type: 'string' },
+            status: { type: 'integer' },
+            code: { type: 'string' },
+            traceId: { type: 'string' },
+          },
         },
         Seals: {
           type: 'object',
@@ -146,7 +184,8 @@ export function openapi(issuer: string): object {
             place: {
               type: 'object',
               additionalProperties: false,
-              description: 'Where the seal stands, in millimetres from a corner of the page. Default: lower right of the last page',
+              description:
+                'Where the seal stands, in millimetres from a corner of the page. Default: lower right of the last page',
               required: ['page', 'corner', 'x', 'y'],
               properties: {
                 page: { oneOf: [{ type: 'integer', minimum: 1 }, { const: 'last' }] },
@@ -170,9 +209,15 @@ export function openapi(issuer: string): object {
             completedAt: { type: 'string', format: 'date-time' },
             receipt: {
               type: 'object',
-              description: 'The entry of the audit log, its place in the chain, and the signature of the log (compact JWS)',
+              description:
+                'The entry of the audit log, its place in the chain, and the signature of the log (compact JWS)',
               required: ['entry', 'previous', 'hash', 'signature'],
-              properties: { entry: { type: 'object' }, previous: hex, hash: hex, signature: { type: 'string' } },
+              properties: {
+                entry: { type: 'object' },
+                previous: hex,
+                hash: hex,
+                signature: { type: 'string' },
+              },
             },
           },
         },
@@ -181,11 +226,28 @@ export function openapi(issuer: string): object {
           required: ['indication', 'seals'],
           properties: {
             indication: { $ref: '#/components/schemas/Indication' },
-            seals: { type: 'array', items: { type: 'object', required: ['indication', 'checks'], properties: { indication: { $ref: '#/components/schemas/Indication' }, checks: { type: 'array', items: { type: 'object' } } } } },
+            seals: {
+              type: 'array',
+              items: {
+                type: 'object',
+                required: ['indication', 'checks'],
+                properties: {
+                  indication: { $ref: '#/components/schemas/Indication' },
+                  checks: { type: 'array', items: { type: 'object' } },
+                },
+              },
+            },
           },
         },
-        Indication: { enum: ['TOTAL-PASSED', 'INDETERMINATE', 'TOTAL-FAILED', 'NO-SEAL'], description: 'ETSI EN 319 102-1; NO-SEAL for a document without any' },
-        JwkSet: { type: 'object', required: ['keys'], properties: { keys: { type: 'array', items: { type: 'object' } } } },
+        Indication: {
+          enum: ['TOTAL-PASSED', 'INDETERMINATE', 'TOTAL-FAILED', 'NO-SEAL'],
+          description: 'ETSI EN 319 102-1; NO-SEAL for a document without any',
+        },
+        JwkSet: {
+          type: 'object',
+          required: ['keys'],
+          properties: { keys: { type: 'array', items: { type: 'object' } } },
+        },
       },
     },
   };

@@ -32,11 +32,24 @@ export function apiRoutes(parts: ApiParts): Middleware {
   /** The person whom the bearer token speaks for, if it carries `seals:use`. */
   async function sealActor(ctx: Context): Promise<Actor> {
     const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(ctx.get('authorization'))?.[1];
-    if (token === undefined) throw challenge(ctx, new TokenError('TOKEN_MISSING', 'Send an access token: Authorization: Bearer ...'));
+    if (token === undefined)
+      throw challenge(
+        ctx,
+        new TokenError('TOKEN_MISSING', 'Send an access token: Authorization: Bearer ...'),
+      );
     const bearer = await oidc.bearer(token);
-    if (!bearer) throw challenge(ctx, new TokenError('TOKEN_INVALID', 'The access token is not valid here, or no longer.'), 'invalid_token');
+    if (!bearer)
+      throw challenge(
+        ctx,
+        new TokenError('TOKEN_INVALID', 'The access token is not valid here, or no longer.'),
+        'invalid_token',
+      );
     if (!bearer.scopes.has('seals:use'))
-      throw challenge(ctx, new TokenError('SCOPE_INSUFFICIENT', 'The access token lacks the scope seals:use.'), 'insufficient_scope');
+      throw challenge(
+        ctx,
+        new TokenError('SCOPE_INSUFFICIENT', 'The access token lacks the scope seals:use.'),
+        'insufficient_scope',
+      );
     return bearer;
   }
 
@@ -58,7 +71,16 @@ export function apiRoutes(parts: ApiParts): Middleware {
     const actor = await sealActor(ctx);
     const unitIds = await organisations.unitsOf(actor.accountId, 'seal-officer');
     const usable = await seals.registry.ofUnits(unitIds);
-    ctx.body = { seals: usable.map(({ id, code, unitId, name, kind, state }) => ({ id, code, unitId, name, kind, state })) };
+    ctx.body = {
+      seals: usable.map(({ id, code, unitId, name, kind, state }) => ({
+        id,
+        code,
+        unitId,
+        name,
+        kind,
+        state,
+      })),
+    };
   });
 
   router.post('/seals/:sealId/sealings', async (ctx) => {
@@ -105,7 +127,11 @@ function readOptions(text: string | undefined) {
   try {
     return sealingOptions.parse(text === undefined ? {} : JSON.parse(text));
   } catch (cause) {
-    throw new SealingError('SEALING_OPTIONS_INVALID', 'The part "options" is not JSON of the documented form.', { cause });
+    throw new SealingError(
+      'SEALING_OPTIONS_INVALID',
+      'The part "options" is not JSON of the documented form.',
+      { cause },
+    );
   }
 }
 

@@ -10,7 +10,9 @@ export interface ChainFinding {
 const PAGE = 1000;
 
 /** @returns how many entries were walked, and the first finding; none means that every row is as it was written. */
-export async function checkChain(log: AuditLog): Promise<{ entries: number; finding: ChainFinding | undefined }> {
+export async function checkChain(
+  log: AuditLog,
+): Promise<{ entries: number; finding: ChainFinding | undefined }> {
   // The head is read first: entries appended while the walk is under way lie beyond it.
   const head = await log.head();
   let previous: Uint8Array = GENESIS;
@@ -20,9 +22,12 @@ export async function checkChain(log: AuditLog): Promise<{ entries: number; find
     if (page.length === 0) return { entries: seq, finding: { seq: seq + 1, problem: 'TRUNCATED' } };
     for (const chained of page) {
       const expected = { seq: seq + 1, previous: hex(previous), hash: hex(linkOf(previous, chained.entry)) };
-      if (chained.entry.seq !== expected.seq) return { entries: seq, finding: { seq: expected.seq, problem: 'MISSING' } };
-      if (chained.previous !== expected.previous) return { entries: seq, finding: { seq: expected.seq, problem: 'OUT_OF_ORDER' } };
-      if (chained.hash !== expected.hash) return { entries: seq, finding: { seq: expected.seq, problem: 'CHANGED' } };
+      if (chained.entry.seq !== expected.seq)
+        return { entries: seq, finding: { seq: expected.seq, problem: 'MISSING' } };
+      if (chained.previous !== expected.previous)
+        return { entries: seq, finding: { seq: expected.seq, problem: 'OUT_OF_ORDER' } };
+      if (chained.hash !== expected.hash)
+        return { entries: seq, finding: { seq: expected.seq, problem: 'CHANGED' } };
       previous = Buffer.from(expected.hash, 'hex');
       seq = expected.seq;
     }

@@ -8,11 +8,22 @@ export interface AuditEvents {
   'organisation.founded': { unifiedSocialCreditCode: string };
   'unit.created': { organisationId: string };
   'membership.granted': { accountId: string; role: string };
-  'key.generated': { owner: string; purpose: string; version: number; keyType: string; publicKeyDigest: string };
+  'key.generated': {
+    owner: string;
+    purpose: string;
+    version: number;
+    keyType: string;
+    publicKeyDigest: string;
+  };
   'certificate.issued': { profile: string; keyId: string; fingerprint: string; notAfter: string };
   'seal.registered': { unitId: string; code: string; certificateId: string; drawingDigest: string };
   'sealing.intended': { sealId: string; documentDigest: string; clientId: string };
-  'sealing.completed': { sealId: string; documentDigest: string; sealedDigest: string; certificateId: string };
+  'sealing.completed': {
+    sealId: string;
+    documentDigest: string;
+    sealedDigest: string;
+    certificateId: string;
+  };
   'sealing.failed': { sealId: string; reason: string };
 }
 

@@ -56,7 +56,9 @@ export function createAuditLog(parts: { db: Db; clock: Clock; signer: () => Prom
   const { db, clock } = parts;
   return {
     async record(tx, event) {
-      const head = only(await tx.query<{ seq: number; hash: Uint8Array }>('SELECT seq, hash FROM audit_head FOR UPDATE'));
+      const head = only(
+        await tx.query<{ seq: number; hash: Uint8Array }>('SELECT seq, hash FROM audit_head FOR UPDATE'),
+      );
       const entry: AuditEntry = {
         seq: head.seq + 1,
         at: clock.now().toISOString(),
@@ -84,13 +86,22 @@ export function createAuditLog(parts: { db: Db; clock: Clock; signer: () => Prom
       return row && toChained(row);
     },
     async after(seq, limit) {
-      const rows = await db.query<EventRow>(`SELECT ${COLUMNS} FROM audit_events WHERE seq > $1 ORDER BY seq LIMIT $2`, [seq, limit]);
+      const rows = await db.query<EventRow>(
+        `SELECT ${COLUMNS} FROM audit_events WHERE seq > $1 ORDER BY seq LIMIT $2`,
+        [seq, limit],
+      );
       return rows.map(toChained);
     },
     async receipt(chained) {
       const signer = await parts.signer();
-      const header = { alg: signer.algorithm, typ: 'yinxin-audit-receipt+jwt', kid: await thumbprint(signer.publicKey) };
-      const signed = [canonicalJson(header), canonicalJson(chained)].map((part) => Buffer.from(part).toString('base64url')).join('.');
+      const header = {
+        alg: signer.algorithm,
+        typ: 'yinxin-audit-receipt+jwt',
+        kid: await thumbprint(signer.publicKey),
+      };
+      const signed = [canonicalJson(header), canonicalJson(chained)]
+        .map((part) => Buffer.from(part).toString('base64url'))
+        .join('.');
       const signature = await signer.sign(Buffer.from(signed, 'ascii'));
       return { ...chained, signature: `${signed}.${Buffer.from(signature).toString('base64url')}` };
     },
@@ -107,5 +118,9 @@ export function createAuditLog(parts: { db: Db; clock: Clock; signer: () => Prom
 
 function toChained(row: EventRow): ChainedEntry {
   const { seq, type, actor, subject, detail } = row;
-  return { entry: { seq, at: row.at.toISOString(), type, actor, subject, detail }, previous: hex(row.previous), hash: hex(row.hash) };
+  return {
+    entry: { seq, at: row.at.toISOString(), type, actor, subject, detail },
+    previous: hex(row.previous),
+    hash: hex(row.hash),
+  };
 }

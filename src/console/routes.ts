@@ -8,7 +8,10 @@ export function consoleRoutes(parts: { pages: Pages; portals: Portals }): Middle
     if (ctx.path !== '/' || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
     const portals = await parts.portals.approved();
     parts.pages.render(ctx, 'home', {
-      portals: portals.map((portal) => ({ name: portalName(portal, ctx.state.language.code), href: portal.homeUri })),
+      portals: portals.map((portal) => ({
+        name: portalName(portal, ctx.state.language.code),
+        href: portal.homeUri,
+      })),
     });
   };
 }

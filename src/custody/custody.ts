@@ -52,25 +52,32 @@ const CACHE_ENTRIES = 1000;
 const CACHE_MS = 300_000;
 const generatePair = promisify(generateKeyPair);
 
-export function createCustody(parts: { db: Db; clock: Clock; audit: AuditLog; keyEncryptionKey: KeyObject }): Custody {
+export function createCustody(parts: {
+  db: Db;
+  clock: Clock;
+  audit: AuditLog;
+  keyEncryptionKey: KeyObject;
+}): Custody {
   const { db, clock, audit } = parts;
   const envelope = createEnvelope(parts.keyEncryptionKey);
   const unwrapped = new Map<KeyId, { privateKey: KeyObject; until: number }>();
 
   async function newestDataKey(tx: Queryable, owner: string): Promise<DataKey> {
-    const [row] = await tx.query<{ owner: string; version: number; wrapping_key: string; wrapped: Uint8Array }>(
+    const [row] = await tx.query<{
+      owner: string;
+      version: number;
+      wrapping_key: string;
+      wrapped: Uint8Array;
+    }>(
       'SELECT owner, version, wrapping_key, wrapped FROM custody_data_keys WHERE owner = $1 ORDER BY version DESC LIMIT 1',
       [owner],
     );
     if (row) return envelope.openDataKey(row);
     const { dataKey, wrapped } = envelope.createDataKey(owner, 1);
-    await tx.query('INSERT INTO custody_data_keys (owner, version, wrapping_key, wrapped, created_at) VALUES ($1, $2, $3, $4, $5)', [
-      owner,
-      dataKey.version,
-      envelope.wrappingKeyId,
-      wrapped,
-      clock.now(),
-    ]);
+    await tx.query(
+      'INSERT INTO custody_data_keys (owner, version, wrapping_key, wrapped, created_at) VALUES ($1, $2, $3, $4, $5)',
+      [owner, dataKey.version, envelope.wrappingKeyId, wrapped, clock.now()],
+    );
     return dataKey;
   }
 
@@ -78,11 +85,17 @@ export function createCustody(parts: { db: Db; clock: Clock; audit: AuditLog; ke
     const now = clock.now().getTime();
     const kept = unwrapped.get(row.id);
     if (kept && kept.until > now) return kept.privateKey;
-    const [dataKeyRow] = await on.query<{ owner: string; version: number; wrapping_key: string; wrapped: Uint8Array }>(
+    const [dataKeyRow] = await on.query<{
+      owner: string;
+      version: number;
+      wrapping_key: string;
+      wrapped: Uint8Array;
+    }>(
       'SELECT owner, version, wrapping_key, wrapped FROM custody_data_keys WHERE owner = $1 AND version = $2',
       [row.owner, row.data_key_version],
     );
-    if (!dataKeyRow || !row.private_key) throw new CustodyError('KEY_UNAVAILABLE', 'The key cannot be used at the moment.');
+    if (!dataKeyRow || !row.private_key)
+      throw new CustodyError('KEY_UNAVAILABLE', 'The key cannot be used at the moment.');
     const privateKey = envelope.decryptPrivateKey(envelope.openDataKey(dataKeyRow), row, row.private_key);
     unwrapped.delete(row.id);
     unwrapped.set(row.id, { privateKey, until: now + CACHE_MS });
@@ -99,17 +112,38 @@ export function createCustody(parts: { db: Db; clock: Clock; audit: AuditLog; ke
         'SELECT version FROM custody_keys WHERE owner = $1 AND purpose = $2 ORDER BY version DESC LIMIT 1',
         [owner, purpose],
       );
-      const key: KeyRecord = { id: newId('key', clock.now()), owner, purpose, version: (last?.version ?? 0) + 1, publicKey };
+      const key: KeyRecord = {
+        id: newId('key', clock.now()),
+        owner,
+        purpose,
+        version: (last?.version ?? 0) + 1,
+        publicKey,
+      };
       const spki = publicKey.export({ format: 'der', type: 'spki' });
       await tx.query(
         `INSERT INTO custody_keys (${COLUMNS}, key_type, created_at) VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, 'P-256', $8)`,
-        [key.id, owner, purpose, key.version, spki, dataKey.version, envelope.encryptPrivateKey(dataKey, key, privateKey), clock.now()],
+        [
+          key.id,
+          owner,
+          purpose,
+          key.version,
+          spki,
+          dataKey.version,
+          envelope.encryptPrivateKey(dataKey, key, privateKey),
+          clock.now(),
+        ],
       );
       await audit.record(tx, {
         type: 'key.generated',
         actor,
         subject: key.id,
-        detail: { owner, purpose, version: key.version, keyType: 'P-256', publicKeyDigest: createHash('sha256').update(spki).digest('hex') },
+        detail: {
+          owner,
+          purpose,
+          version: key.version,
+          keyType: 'P-256',
+          publicKeyDigest: createHash('sha256').update(spki).digest('hex'),
+        },
       });
       return key;
     },
@@ -119,12 +153,17 @@ export function createCustody(parts: { db: Db; clock: Clock; audit: AuditLog; ke
         `SELECT ${COLUMNS} FROM custody_keys WHERE owner = $1 AND purpose = $2 AND state = 'active' ORDER BY version DESC LIMIT 1`,
         [owner, purpose],
       );
-      return row && { id: row.id, owner, purpose, version: row.version, publicKey: toPublicKey(row.public_key) };
+      return (
+        row && { id: row.id, owner, purpose, version: row.version, publicKey: toPublicKey(row.public_key) }
+      );
     },
 
     async signer(owner, keyId, algorithm, on = db) {
       // The owner is part of the question: a key of another unit does not exist here.
-      const [row] = await on.query<KeyRow>(`SELECT ${COLUMNS} FROM custody_keys WHERE id = $1 AND owner = $2`, [keyId, owner]);
+      const [row] = await on.query<KeyRow>(
+        `SELECT ${COLUMNS} FROM custody_keys WHERE id = $1 AND owner = $2`,
+        [keyId, owner],
+      );
       if (!row) throw new CustodyError('KEY_NOT_FOUND', 'There is no such key.');
       if (row.state !== 'active') throw new CustodyError('KEY_NOT_ACTIVE', 'The key is not active.');
       const privateKey = await privateKeyOf(row, on);

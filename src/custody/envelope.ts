@@ -20,14 +20,25 @@ export interface Envelope {
   createDataKey(owner: string, version: number): { dataKey: DataKey; wrapped: Uint8Array };
   /** @throws {CustodyError} WRAPPING_KEY_WRONG: the installation runs with another key-encryption key; KEY_UNAVAILABLE: it does not open. */
   openDataKey(row: { owner: string; version: number; wrapping_key: string; wrapped: Uint8Array }): DataKey;
-  encryptPrivateKey(dataKey: DataKey, key: { id: string; purpose: string; version: number }, privateKey: KeyObject): Uint8Array;
+  encryptPrivateKey(
+    dataKey: DataKey,
+    key: { id: string; purpose: string; version: number },
+    privateKey: KeyObject,
+  ): Uint8Array;
   /** @throws {CustodyError} KEY_UNAVAILABLE */
-  decryptPrivateKey(dataKey: DataKey, key: { id: string; purpose: string; version: number }, bytes: Uint8Array): KeyObject;
+  decryptPrivateKey(
+    dataKey: DataKey,
+    key: { id: string; purpose: string; version: number },
+    bytes: Uint8Array,
+  ): KeyObject;
 }
 
 export function createEnvelope(keyEncryptionKey: KeyObject): Envelope {
   const wrap = createCipher(keyEncryptionKey);
-  const wrappingKeyId = createHmac('sha256', keyEncryptionKey).update('yinxin/custody/key-check').digest('hex').slice(0, 16);
+  const wrappingKeyId = createHmac('sha256', keyEncryptionKey)
+    .update('yinxin/custody/key-check')
+    .digest('hex')
+    .slice(0, 16);
   const dataKeyContext = (owner: string, version: number) => JSON.stringify(['data-key', owner, version]);
   const privateKeyContext = (dataKey: DataKey, key: { id: string; purpose: string; version: number }) =>
     JSON.stringify(['private-key', dataKey.owner, dataKey.version, key.id, key.purpose, key.version]);
@@ -41,7 +52,10 @@ export function createEnvelope(keyEncryptionKey: KeyObject): Envelope {
     },
     openDataKey(row) {
       if (row.wrapping_key !== wrappingKeyId)
-        throw new CustodyError('WRAPPING_KEY_WRONG', 'KEY_ENCRYPTION_KEY is not the one that wrapped the keys of this database.');
+        throw new CustodyError(
+          'WRAPPING_KEY_WRONG',
+          'KEY_ENCRYPTION_KEY is not the one that wrapped the keys of this database.',
+        );
       try {
         const bytes = wrap.decrypt(row.wrapped, dataKeyContext(row.owner, row.version));
         return { owner: row.owner, version: row.version, cipher: createCipher(createSecretKey(bytes)) };
@@ -50,7 +64,10 @@ export function createEnvelope(keyEncryptionKey: KeyObject): Envelope {
       }
     },
     encryptPrivateKey: (dataKey, key, privateKey) =>
-      dataKey.cipher.encrypt(privateKey.export({ format: 'der', type: 'pkcs8' }), privateKeyContext(dataKey, key)),
+      dataKey.cipher.encrypt(
+        privateKey.export({ format: 'der', type: 'pkcs8' }),
+        privateKeyContext(dataKey, key),
+      ),
     decryptPrivateKey(dataKey, key, bytes) {
       try {
         const der = dataKey.cipher.decrypt(bytes, privateKeyContext(dataKey, key));

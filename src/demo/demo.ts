@@ -55,11 +55,26 @@ export async function runDemo({ env, ports, once, stopped }: DemoOptions): Promi
       throw new Error(`Port ${ports.provider} cannot be used; choose another with --port.`, { cause });
     });
     for (const name of ['zhejiang', 'guangdong'] as const)
-      portals.push(await startPortal(name, { issuer: origins.issuer, port: ports[name], origin: origins[name], secret: secrets[name] ?? '' }));
+      portals.push(
+        await startPortal(name, {
+          issuer: origins.issuer,
+          port: ports[name],
+          origin: origins[name],
+          secret: secrets[name] ?? '',
+        }),
+      );
     printTable(origins);
     if (once) {
       const directory = join(config.dataDirectory, 'demo');
-      exitCode = (await walk({ app, origins, sealDesk: { clientId: SEAL_DESK, secret: secrets[SEAL_DESK] ?? '' }, directory, say })) ? 0 : 1;
+      exitCode = (await walk({
+        app,
+        origins,
+        sealDesk: { clientId: SEAL_DESK, secret: secrets[SEAL_DESK] ?? '' },
+        directory,
+        say,
+      }))
+        ? 0
+        : 1;
     } else {
       say('\nCtrl-C ends everything.');
       await Promise.race([stopped, ...portals.map((child) => ended(child))]);
@@ -73,8 +88,13 @@ export async function runDemo({ env, ports, once, stopped }: DemoOptions): Promi
 }
 
 /** Opens the accounts, brings the fictional world about, and returns the portals' secrets, kept for the next start. */
-async function makeWorld(app: App, keysDirectory: string, origins: Parameters<typeof fictionalWorld>[0]): Promise<Record<string, string>> {
-  for (const person of Object.values(PEOPLE)) if ((await app.identity.find(person.identifier)) === undefined) await app.identity.register(person);
+async function makeWorld(
+  app: App,
+  keysDirectory: string,
+  origins: Parameters<typeof fictionalWorld>[0],
+): Promise<Record<string, string>> {
+  for (const person of Object.values(PEOPLE))
+    if ((await app.identity.find(person.identifier)) === undefined) await app.identity.register(person);
   const world = fictionalWorld(origins);
   const made = await provision(app, world);
 
@@ -84,7 +104,8 @@ async function makeWorld(app: App, keysDirectory: string, origins: Parameters<ty
   for (const { clientId } of world.portals ?? []) {
     const fromFile = kept[clientId];
     const stillGood = fromFile !== undefined && (await app.portals.checkSecret(clientId, fromFile));
-    secrets[clientId] = made.secrets.get(clientId) ?? (stillGood ? fromFile : await app.portals.issueSecret(clientId));
+    secrets[clientId] =
+      made.secrets.get(clientId) ?? (stillGood ? fromFile : await app.portals.issueSecret(clientId));
   }
   mkdirSync(keysDirectory, { recursive: true, mode: 0o700 });
   writeFileSync(path, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
@@ -117,11 +138,15 @@ async function startPortal(
     await setTimeout(100);
   }
   child.kill('SIGTERM');
-  throw new Error(`The portal ${PORTAL_NAMES[name]} did not start on port ${options.port}; choose another with --${name}-port.`);
+  throw new Error(
+    `The portal ${PORTAL_NAMES[name]} did not start on port ${options.port}; choose another with --${name}-port.`,
+  );
 }
 
 function ended(child: ChildProcess): Promise<unknown> {
-  return child.exitCode === null && child.signalCode === null ? new Promise((resolve) => child.once('exit', resolve)) : Promise.resolve();
+  return child.exitCode === null && child.signalCode === null
+    ? new Promise((resolve) => child.once('exit', resolve))
+    : Promise.resolve();
 }
 
 function printTable(origins: { issuer: string; zhejiang: string; guangdong: string }): void {

@@ -11,7 +11,11 @@ export const SEAL_NAME = '杭州云栖示例科技有限公司';
 export const SEAL_DESK = 'seal-desk';
 
 /** The world, for the addresses that the demonstration runs at. */
-export function fictionalWorld(origins: { zhejiang: string; guangdong: string; sealDesk: string }): Provisioning {
+export function fictionalWorld(origins: {
+  zhejiang: string;
+  guangdong: string;
+  sealDesk: string;
+}): Provisioning {
   const portal = (origin: string) => ({
     homeUri: `${origin}/`,
     redirectUris: [`${origin}/callback`],

@@ -33,14 +33,23 @@ export class UserAgent {
   }
 
   /** Sends the form whose action ends with `action` (or the only one), with `fields` filled in over what the page put there. */
-  submit(page: Page, fields: Readonly<Record<string, string>> = {}, action = '', until?: string): Promise<Page> {
+  submit(
+    page: Page,
+    fields: Readonly<Record<string, string>> = {},
+    action = '',
+    until?: string,
+  ): Promise<Page> {
     const form = page.forms.find((candidate) => candidate.action.pathname.endsWith(action));
     if (!form) throw new Error(`${page.url.href} (${page.status}) has no form to ${action || 'send'}`);
     const body = new URLSearchParams({ ...form.fields, ...fields });
     return this.#visit(form.action, { method: 'POST', body, headers: { Origin: page.url.origin } }, until);
   }
 
-  async #visit(start: URL, first: { method: string; body?: URLSearchParams; headers?: Record<string, string> }, until?: string): Promise<Page> {
+  async #visit(
+    start: URL,
+    first: { method: string; body?: URLSearchParams; headers?: Record<string, string> },
+    until?: string,
+  ): Promise<Page> {
     const visited: URL[] = [];
     let url = start;
     let request = first;
@@ -50,27 +59,49 @@ export class UserAgent {
       const response = await fetch(url, {
         ...request,
         redirect: 'manual',
-        headers: { Accept: 'text/html', ...this.#headers, ...request.headers, ...(cookie === '' ? {} : { Cookie: cookie }) },
+        headers: {
+          Accept: 'text/html',
+          ...this.#headers,
+          ...request.headers,
+          ...(cookie === '' ? {} : { Cookie: cookie }),
+        },
       });
-      for (const line of response.headers.getSetCookie()) await this.jar.setCookie(line, url.href, { ignoreError: true });
+      for (const line of response.headers.getSetCookie())
+        await this.jar.setCookie(line, url.href, { ignoreError: true });
       const location = response.headers.get('location');
       if (location === null) {
         const text = await response.text();
-        return { url, status: response.status, headers: response.headers, text, visited, forms: readForms(text, url) };
+        return {
+          url,
+          status: response.status,
+          headers: response.headers,
+          text,
+          visited,
+          forms: readForms(text, url),
+        };
       }
       await response.body?.cancel();
       if (visited.length > MAX_REDIRECTS) throw new Error(`too many redirects from ${start.href}`);
       url = new URL(location, url);
       request = { method: 'GET' };
       if (until !== undefined && url.href.startsWith(until))
-        return { url, status: response.status, headers: response.headers, text: '', visited: [...visited, url], forms: [] };
+        return {
+          url,
+          status: response.status,
+          headers: response.headers,
+          text: '',
+          visited: [...visited, url],
+          forms: [],
+        };
     }
   }
 }
 
 function readForms(html: string, base: URL): Form[] {
   return [...html.matchAll(/<form\b([^>]*)>([\s\S]*?)<\/form>/g)].map(([, attributes = '', content = '']) => {
-    const inputs = [...content.matchAll(/<input\b([^>]*)>/g)].map(([, input = '']) => [attribute(input, 'name'), attribute(input, 'value')] as const);
+    const inputs = [...content.matchAll(/<input\b([^>]*)>/g)].map(
+      ([, input = '']) => [attribute(input, 'name'), attribute(input, 'value')] as const,
+    );
     return {
       action: new URL(attribute(attributes, 'action'), base),
       method: attribute(attributes, 'method') === 'post' ? 'post' : 'get',

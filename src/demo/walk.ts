@@ -11,7 +11,12 @@ import { UserAgent, type Page } from './user-agent.ts';
 
 export interface WalkOptions {
   readonly app: Pick<App, 'db' | 'identity'>;
-  readonly origins: { readonly issuer: string; readonly zhejiang: string; readonly guangdong: string; readonly sealDesk: string };
+  readonly origins: {
+    readonly issuer: string;
+    readonly zhejiang: string;
+    readonly guangdong: string;
+    readonly sealDesk: string;
+  };
   readonly sealDesk: { readonly clientId: string; readonly secret: string };
   /** Where the files are left. */
   readonly directory: string;
@@ -26,10 +31,16 @@ export async function walk(options: WalkOptions): Promise<boolean> {
   let step = 0;
   const proved = (what: string, proof: string) => say(`\n  ${++step}. ${what}\n     ${proof}`);
   try {
-    const citizen = { identifier: `199${String(randomInt(100_000_000)).padStart(8, '0')}`, password: `${randomInt(1e9)} boats under the bridge` };
+    const citizen = {
+      identifier: `199${String(randomInt(100_000_000)).padStart(8, '0')}`,
+      password: `${randomInt(1e9)} boats under the bridge`,
+    };
 
     const [{ hash = '' } = {}, accountId = ''] = await register(citizen);
-    proved('A citizen registered', `password kept as ${hash.split('$').slice(0, 4).join('$')}$..., phone number encrypted`);
+    proved(
+      'A citizen registered',
+      `password kept as ${hash.split('$').slice(0, 4).join('$')}$..., phone number encrypted`,
+    );
 
     const browser = new UserAgent();
     const zhejiang = await signIn(browser, citizen);
@@ -40,17 +51,29 @@ export async function walk(options: WalkOptions): Promise<boolean> {
     const prompts = guangdong.visited.filter((url) => url.pathname.startsWith('/interaction'));
     const guangdongSub = subjectOn(guangdong);
     hold(prompts.length === 0, 'Guangdong prompted');
-    proved('Opened Guangdong without a prompt', `${guangdong.visited.length - 1} redirects, no page in between; sub ${guangdongSub}`);
+    proved(
+      'Opened Guangdong without a prompt',
+      `${guangdong.visited.length - 1} redirects, no page in between; sub ${guangdongSub}`,
+    );
 
     hold(zhejiangSub !== guangdongSub, 'the two portals see the same sub');
-    hold(![zhejiangSub, guangdongSub].some((sub) => sub.includes(accountId) || accountId.includes(sub)), 'a sub shows the account id');
-    proved('Each portal knows the citizen by a number of its own', 'the two subs differ, and neither shows the account id');
+    hold(
+      ![zhejiangSub, guangdongSub].some((sub) => sub.includes(accountId) || accountId.includes(sub)),
+      'a sub shows the account id',
+    );
+    proved(
+      'Each portal knows the citizen by a number of its own',
+      'the two subs differ, and neither shows the account id',
+    );
 
     const tokens = await signOutOnce(browser);
     proved('Signed out once', `both portals received a valid logout token: jti ${tokens.join(' and ')}`);
 
     const { sealed, original, location } = await sealAsOfficer();
-    hold(sealed.subarray(0, original.length).equals(original), 'the sealed document does not begin with the original');
+    hold(
+      sealed.subarray(0, original.length).equals(original),
+      'the sealed document does not begin with the original',
+    );
     proved(
       'An officer sealed a 3-page PDF by the REST API',
       `201, Location ${location}; ${original.length} bytes of original untouched, ${sealed.length - original.length} added`,
@@ -58,16 +81,27 @@ export async function walk(options: WalkOptions): Promise<boolean> {
 
     const good = await verify(sealed);
     hold(good.indication === 'TOTAL-PASSED', `the seal was judged ${good.indication}`);
-    proved('The seal verifies', `${good.indication}: ${good.seals[0]?.checks.map((check) => check.code).join(', ')}`);
+    proved(
+      'The seal verifies',
+      `${good.indication}: ${good.seals[0]?.checks.map((check) => check.code).join(', ')}`,
+    );
 
     const tampered = flipByte(sealed);
     writeFileSync(join(directory, 'tampered.pdf'), tampered);
     const bad = await verify(tampered);
     const reason = bad.seals[0]?.checks.find((check) => check.outcome === 'failed');
-    hold(bad.indication === 'TOTAL-FAILED' && reason !== undefined, `a changed document was judged ${bad.indication}`);
-    proved('One flipped byte is found', `${bad.indication}, ${bad.seals[0]?.subIndication}: ${reason?.message}`);
+    hold(
+      bad.indication === 'TOTAL-FAILED' && reason !== undefined,
+      `a changed document was judged ${bad.indication}`,
+    );
+    proved(
+      'One flipped byte is found',
+      `${bad.indication}, ${bad.seals[0]?.subIndication}: ${reason?.message}`,
+    );
 
-    say(`\n  Every step held. The files are in ${directory}: original.pdf, sealed.pdf, tampered.pdf, root.pem, receipt.json\n`);
+    say(
+      `\n  Every step held. The files are in ${directory}: original.pdf, sealed.pdf, tampered.pdf, root.pem, receipt.json\n`,
+    );
     return true;
   } catch (error) {
     say(`\n  Step ${step + 1} did not hold: ${error instanceof Error ? error.message : String(error)}\n`);
@@ -75,14 +109,24 @@ export async function walk(options: WalkOptions): Promise<boolean> {
   }
 
   /** Registers at the page that Zhejiang leads to, on a browser of its own. @returns what is stored of the password, and the account. */
-  async function register(person: { identifier: string; password: string }): Promise<[{ hash: string } | undefined, string | undefined]> {
+  async function register(person: {
+    identifier: string;
+    password: string;
+  }): Promise<[{ hash: string } | undefined, string | undefined]> {
     const browser = new UserAgent();
     const signInPage = await browser.get(`${origins.zhejiang}/login`);
     const registerPage = await browser.get(`${signInPage.url.href}/register`);
-    const consentPage = await browser.submit(registerPage, { ...person, passwordAgain: person.password }, '/register');
+    const consentPage = await browser.submit(
+      registerPage,
+      { ...person, passwordAgain: person.password },
+      '/register',
+    );
     subjectOn(await browser.submit(consentPage, { decision: 'allow' }, '/consent'));
     const accountId = await app.identity.find(person.identifier);
-    const [credential] = await app.db.query<{ hash: string }>('SELECT hash FROM password_credentials WHERE account_id = $1', [accountId]);
+    const [credential] = await app.db.query<{ hash: string }>(
+      'SELECT hash FROM password_credentials WHERE account_id = $1',
+      [accountId],
+    );
     hold(credential?.hash.startsWith('$argon2id$') === true, 'the password is not kept as argon2id');
     return [credential, accountId];
   }
@@ -90,7 +134,9 @@ export async function walk(options: WalkOptions): Promise<boolean> {
   async function signIn(browser: UserAgent, person: { identifier: string; password: string }): Promise<Page> {
     const signInPage = await browser.get(`${origins.zhejiang}/login`);
     const after = await browser.submit(signInPage, person, '/sign-in');
-    return after.url.origin === origins.issuer ? browser.submit(after, { decision: 'allow' }, '/consent') : after;
+    return after.url.origin === origins.issuer
+      ? browser.submit(after, { decision: 'allow' }, '/consent')
+      : after;
   }
 
   async function signOutOnce(browser: UserAgent): Promise<string[]> {
@@ -112,7 +158,9 @@ export async function walk(options: WalkOptions): Promise<boolean> {
   /** A stock OpenID Connect client asks for a token for the API; the officer signs in and agrees; the API seals. */
   async function sealAsOfficer(): Promise<{ original: Buffer; sealed: Buffer; location: string }> {
     const { clientId, secret } = options.sealDesk;
-    const client = await oidc.discovery(new URL(origins.issuer), clientId, secret, undefined, { execute: [oidc.allowInsecureRequests] });
+    const client = await oidc.discovery(new URL(origins.issuer), clientId, secret, undefined, {
+      execute: [oidc.allowInsecureRequests],
+    });
     const [verifier, state] = [oidc.randomPKCECodeVerifier(), oidc.randomState()];
     const redirectUri = `${origins.sealDesk}/callback`;
     const request = oidc.buildAuthorizationUrl(client, {
@@ -124,12 +172,22 @@ export async function walk(options: WalkOptions): Promise<boolean> {
       code_challenge_method: 'S256',
     });
     const browser = new UserAgent();
-    const consentPage = await browser.submit(await browser.get(request), PEOPLE.officer, '/sign-in', redirectUri);
+    const consentPage = await browser.submit(
+      await browser.get(request),
+      PEOPLE.officer,
+      '/sign-in',
+      redirectUri,
+    );
     const callback = await browser.submit(consentPage, { decision: 'allow' }, '/consent', redirectUri);
-    const { access_token: token } = await oidc.authorizationCodeGrant(client, callback.url, { pkceCodeVerifier: verifier, expectedState: state });
+    const { access_token: token } = await oidc.authorizationCodeGrant(client, callback.url, {
+      pkceCodeVerifier: verifier,
+      expectedState: state,
+    });
 
     const authorization = { Authorization: `Bearer ${token}` };
-    const { seals } = await (await fetch(`${origins.issuer}/api/v1/seals`, { headers: authorization })).json() as { seals: { id: string; name: string }[] };
+    const { seals } = (await (
+      await fetch(`${origins.issuer}/api/v1/seals`, { headers: authorization })
+    ).json()) as { seals: { id: string; name: string }[] };
     const seal = seals.find((candidate) => candidate.name === SEAL_NAME);
     if (!seal) throw new Error('the officer has no seal');
 
@@ -142,22 +200,30 @@ export async function walk(options: WalkOptions): Promise<boolean> {
       headers: { ...authorization, 'Idempotency-Key': crypto.randomUUID() },
       body: form,
     });
-    if (response.status !== 201) throw new Error(`the API answered ${response.status}: ${await response.text()}`);
+    if (response.status !== 201)
+      throw new Error(`the API answered ${response.status}: ${await response.text()}`);
     const sealed = Buffer.from(await response.arrayBuffer());
     const location = response.headers.get('location') ?? '';
 
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, 'original.pdf'), original);
     writeFileSync(join(directory, 'sealed.pdf'), sealed);
-    writeFileSync(join(directory, 'root.pem'), await (await fetch(`${origins.issuer}/api/v1/trust-anchors`)).text());
+    writeFileSync(
+      join(directory, 'root.pem'),
+      await (await fetch(`${origins.issuer}/api/v1/trust-anchors`)).text(),
+    );
     writeFileSync(join(directory, 'receipt.json'), await receipt(location, authorization));
     return { original, sealed, location };
   }
 
   /** The record of the sealing, with the log's signature checked by the published keys. */
   async function receipt(location: string, headers: Record<string, string>): Promise<string> {
-    const record = (await (await fetch(new URL(location, origins.issuer), { headers })).json()) as { receipt: { signature: string } };
-    const keys = createLocalJWKSet((await (await fetch(`${origins.issuer}/api/v1/audit/keys`)).json()) as JSONWebKeySet);
+    const record = (await (await fetch(new URL(location, origins.issuer), { headers })).json()) as {
+      receipt: { signature: string };
+    };
+    const keys = createLocalJWKSet(
+      (await (await fetch(`${origins.issuer}/api/v1/audit/keys`)).json()) as JSONWebKeySet,
+    );
     await compactVerify(record.receipt.signature, keys);
     return `${JSON.stringify(record, null, 2)}\n`;
   }
@@ -166,7 +232,8 @@ export async function walk(options: WalkOptions): Promise<boolean> {
     const form = new FormData();
     form.set('document', new Blob([Buffer.from(document)], { type: 'application/pdf' }), 'document.pdf');
     const response = await fetch(`${origins.issuer}/api/v1/verifications`, { method: 'POST', body: form });
-    if (response.status !== 200) throw new Error(`the API answered ${response.status}: ${await response.text()}`);
+    if (response.status !== 200)
+      throw new Error(`the API answered ${response.status}: ${await response.text()}`);
     return (await response.json()) as Verdict;
   }
 }

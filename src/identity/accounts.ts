@@ -9,7 +9,9 @@ import { deriveKey, type Secrets } from '../platform/secrets.ts';
 import { passwordProblem, type PasswordHasher, type PasswordProblem } from './credentials/password.ts';
 import { parseIdentifier, type Identifier, type IdentifierKind } from './identifiers.ts';
 
-export class IdentityError extends AppError<'IDENTIFIER_FORM' | 'IDENTIFIER_TAKEN' | PasswordProblem | 'CREDENTIALS_WRONG'> {}
+export class IdentityError extends AppError<
+  'IDENTIFIER_FORM' | 'IDENTIFIER_TAKEN' | PasswordProblem | 'CREDENTIALS_WRONG'
+> {}
 
 /** That a person is who the account belongs to, and how it was shown. */
 export interface Authentication {
@@ -47,15 +49,30 @@ export interface Identity {
   find(identifier: string): Promise<AccountId | undefined>;
 }
 
-export function createIdentity(parts: { db: Db; clock: Clock; audit: AuditLog; dataKey: Secrets['dataKey']; passwords: PasswordHasher }): Identity {
+export function createIdentity(parts: {
+  db: Db;
+  clock: Clock;
+  audit: AuditLog;
+  dataKey: Secrets['dataKey'];
+  passwords: PasswordHasher;
+}): Identity {
   const { db, clock, audit, passwords } = parts;
   const blindIndex = createBlindIndex(parts.dataKey, 'account-identifier');
   const cipher = createCipher(deriveKey(parts.dataKey, 'field/account-identifier'));
   const indexOf = (identifier: Identifier) => blindIndex(`${identifier.kind}:${identifier.value}`);
 
-  function check({ identifier, password }: { identifier: string; password: string }): IdentityError['code'][] {
+  function check({
+    identifier,
+    password,
+  }: {
+    identifier: string;
+    password: string;
+  }): IdentityError['code'][] {
     const problem = passwordProblem(password);
-    return [...(parseIdentifier(identifier) ? [] : (['IDENTIFIER_FORM'] as const)), ...(problem ? [problem] : [])];
+    return [
+      ...(parseIdentifier(identifier) ? [] : (['IDENTIFIER_FORM'] as const)),
+      ...(problem ? [problem] : []),
+    ];
   }
 
   return {
@@ -64,21 +81,34 @@ export function createIdentity(parts: { db: Db; clock: Clock; audit: AuditLog; d
     async register(registration) {
       const [problem] = check(registration);
       const identifier = parseIdentifier(registration.identifier);
-      if (problem || !identifier) throw new IdentityError(problem ?? 'IDENTIFIER_FORM', 'The registration cannot be accepted as it is.');
+      if (problem || !identifier)
+        throw new IdentityError(
+          problem ?? 'IDENTIFIER_FORM',
+          'The registration cannot be accepted as it is.',
+        );
       const hash = await passwords.hash(registration.password);
       const at = clock.now();
       const accountId = newId('acc', at);
       try {
         await db.transaction(async (tx) => {
-          await tx.query(`INSERT INTO accounts (id, state, created_at) VALUES ($1, 'active', $2)`, [accountId, at]);
-          await tx.query('INSERT INTO account_identifiers (kind, blind_index, account_id, value, created_at) VALUES ($1, $2, $3, $4, $5)', [
-            identifier.kind,
-            indexOf(identifier),
+          await tx.query(`INSERT INTO accounts (id, state, created_at) VALUES ($1, 'active', $2)`, [
             accountId,
-            cipher.encrypt(Buffer.from(identifier.value), accountId),
             at,
           ]);
-          await tx.query('INSERT INTO password_credentials (account_id, hash, created_at) VALUES ($1, $2, $3)', [accountId, hash, at]);
+          await tx.query(
+            'INSERT INTO account_identifiers (kind, blind_index, account_id, value, created_at) VALUES ($1, $2, $3, $4, $5)',
+            [
+              identifier.kind,
+              indexOf(identifier),
+              accountId,
+              cipher.encrypt(Buffer.from(identifier.value), accountId),
+              at,
+            ],
+          );
+          await tx.query(
+            'INSERT INTO password_credentials (account_id, hash, created_at) VALUES ($1, $2, $3)',
+            [accountId, hash, at],
+          );
           await audit.record(tx, {
             type: 'account.registered',
             actor: accountId,
@@ -87,7 +117,8 @@ export function createIdentity(parts: { db: Db; clock: Clock; audit: AuditLog; d
           });
         });
       } catch (cause) {
-        if (isUniqueViolation(cause)) throw new IdentityError('IDENTIFIER_TAKEN', 'This identifier has an account already.', { cause });
+        if (isUniqueViolation(cause))
+          throw new IdentityError('IDENTIFIER_TAKEN', 'This identifier has an account already.', { cause });
         throw cause;
       }
       return { accountId, amr: ['pwd'], authTime: at };
@@ -104,8 +135,13 @@ export function createIdentity(parts: { db: Db; clock: Clock; audit: AuditLog; d
         [identifier.kind, indexOf(identifier)],
       );
       const matches = await passwords.verify(row?.hash, password);
-      if (!row || !matches) throw new IdentityError('CREDENTIALS_WRONG', 'The account or the password is not right.');
-      const authentication: Authentication = { accountId: row.account_id, amr: ['pwd'], authTime: clock.now() };
+      if (!row || !matches)
+        throw new IdentityError('CREDENTIALS_WRONG', 'The account or the password is not right.');
+      const authentication: Authentication = {
+        accountId: row.account_id,
+        amr: ['pwd'],
+        authTime: clock.now(),
+      };
       await db.transaction((tx) =>
         audit.record(tx, {
           type: 'account.signed-in',
@@ -118,7 +154,12 @@ export function createIdentity(parts: { db: Db; clock: Clock; audit: AuditLog; d
     },
 
     async account(id) {
-      const rows = await db.query<{ id: AccountId; created_at: Date; kind: IdentifierKind | null; value: Uint8Array | null }>(
+      const rows = await db.query<{
+        id: AccountId;
+        created_at: Date;
+        kind: IdentifierKind | null;
+        value: Uint8Array | null;
+      }>(
         `SELECT a.id, a.created_at, i.kind, i.value FROM accounts a
            LEFT JOIN account_identifiers i ON i.account_id = a.id
           WHERE a.id = $1 AND a.state = 'active'`,
@@ -130,7 +171,12 @@ export function createIdentity(parts: { db: Db; clock: Clock; audit: AuditLog; d
         const value = rows.find((row) => row.kind === kind)?.value;
         return value ? Buffer.from(cipher.decrypt(value, first.id)).toString('utf8') : undefined;
       };
-      return { id: first.id, createdAt: first.created_at, username: valueOf('username'), phone: valueOf('phone') };
+      return {
+        id: first.id,
+        createdAt: first.created_at,
+        username: valueOf('username'),
+        phone: valueOf('phone'),
+      };
     },
 
     async find(text) {

@@ -1,3 +1,9 @@
 /** The identity room's door: `register`, `authenticate`, `account`, `find`. */
-export { createIdentity, IdentityError, type Account, type Authentication, type Identity } from './accounts.ts';
+export {
+  createIdentity,
+  IdentityError,
+  type Account,
+  type Authentication,
+  type Identity,
+} from './accounts.ts';
 export { createPasswordHasher, PASSWORD_MIN_LENGTH, type PasswordHasher } from './credentials/password.ts';

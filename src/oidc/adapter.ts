@@ -12,9 +12,20 @@ import type { OidcStore, StoredSession } from './store/store.ts';
 export type ClientLookup = (clientId: string) => Promise<AdapterPayload | undefined>;
 
 /** Models whose records name the grant they came from, and fall with it. */
-const GRANT_MODELS = ['AccessToken', 'AuthorizationCode', 'RefreshToken', 'DeviceCode', 'BackchannelAuthenticationRequest'];
+const GRANT_MODELS = [
+  'AccessToken',
+  'AuthorizationCode',
+  'RefreshToken',
+  'DeviceCode',
+  'BackchannelAuthenticationRequest',
+];
 
-export function createAdapterFactory(parts: { store: OidcStore; cipher: Cipher; clock: Clock; findClient: ClientLookup }): (model: string) => Adapter {
+export function createAdapterFactory(parts: {
+  store: OidcStore;
+  cipher: Cipher;
+  clock: Clock;
+  findClient: ClientLookup;
+}): (model: string) => Adapter {
   return (model) => {
     switch (model) {
       case 'Client':
@@ -32,10 +43,14 @@ export function keyOf(id: string): string {
   return createHash('sha256').update(id).digest('base64url');
 }
 
-function createRecordAdapter(model: string, parts: { store: OidcStore; cipher: Cipher; clock: Clock }): Adapter {
+function createRecordAdapter(
+  model: string,
+  parts: { store: OidcStore; cipher: Cipher; clock: Clock },
+): Adapter {
   const { store, cipher, clock } = parts;
   const contextOf = (key: string) => `${model}:${key}`;
-  const open = (key: string, value: string) => JSON.parse(decryptText(cipher, value, contextOf(key))) as AdapterPayload;
+  const open = (key: string, value: string) =>
+    JSON.parse(decryptText(cipher, value, contextOf(key))) as AdapterPayload;
   return {
     ...unusedMethods(model),
     async upsert(id, payload, expiresIn) {
@@ -45,7 +60,8 @@ function createRecordAdapter(model: string, parts: { store: OidcStore; cipher: C
       if (model === 'Interaction' && rest['session']) delete (rest['session'] as { cookie?: string }).cookie;
       await store.put(model, key, encryptText(cipher, JSON.stringify(rest), contextOf(key)), {
         ttlSeconds: expiresIn,
-        grant: GRANT_MODELS.includes(model) && payload.grantId !== undefined ? keyOf(payload.grantId) : undefined,
+        grant:
+          GRANT_MODELS.includes(model) && payload.grantId !== undefined ? keyOf(payload.grantId) : undefined,
       });
     },
     async find(id) {
@@ -53,13 +69,18 @@ function createRecordAdapter(model: string, parts: { store: OidcStore; cipher: C
       const record = await store.get(model, key);
       if (!record) return undefined;
       const payload = open(key, record.value);
-      return { ...payload, jti: id, ...(record.consumedAt === undefined ? {} : { consumed: record.consumedAt }) };
+      return {
+        ...payload,
+        jti: id,
+        ...(record.consumedAt === undefined ? {} : { consumed: record.consumedAt }),
+      };
     },
     async consume(id) {
       const key = keyOf(id);
       if (await store.consume(model, key, epochSeconds(clock))) return;
       // Lost the race. RFC 6749, section 4.1.2: whatever a code used twice has led to is revoked.
-      if (model === 'PushedAuthorizationRequest') throw new errors.InvalidRequestUri('request_uri has already been used');
+      if (model === 'PushedAuthorizationRequest')
+        throw new errors.InvalidRequestUri('request_uri has already been used');
       const record = await store.get(model, key);
       const grantId = record && open(key, record.value).grantId;
       if (model === 'AuthorizationCode' && grantId !== undefined) {
@@ -107,16 +128,25 @@ function createSessionAdapter(parts: { store: OidcStore; cipher: Cipher }): Adap
     ...unusedMethods('Session'),
     async upsert(id, payload, expiresIn) {
       const { jti: _id, authorizations = {}, ...body } = payload;
-      if (body.uid === undefined || expiresIn === undefined) throw new TypeError('a session has a uid and an end');
+      if (body.uid === undefined || expiresIn === undefined)
+        throw new TypeError('a session has a uid and an end');
       const key = keyOf(id);
       const uid = keyOf(body.uid);
-      const current = Object.fromEntries(Object.entries(authorizations).map(([clientId, entry]) => [clientId, JSON.stringify(entry)]));
+      const current = Object.fromEntries(
+        Object.entries(authorizations).map(([clientId, entry]) => [clientId, JSON.stringify(entry)]),
+      );
       // A session that was not loaded under this id (new, or given a new id) is written whole.
       const loaded = loadedByThisRequest().get(key) ?? {};
       const changed = Object.entries(current).filter(([clientId, json]) => loaded[clientId] !== json);
-      const set = Object.fromEntries(changed.map(([clientId, json]) => [clientId, encryptText(cipher, json, entryContext(clientId))]));
+      const set = Object.fromEntries(
+        changed.map(([clientId, json]) => [clientId, encryptText(cipher, json, entryContext(clientId))]),
+      );
       const remove = Object.keys(loaded).filter((clientId) => !(clientId in current));
-      const saved = await store.saveSession(key, { uid, body: encryptText(cipher, JSON.stringify(body), bodyContext), set, remove }, expiresIn);
+      const saved = await store.saveSession(
+        key,
+        { uid, body: encryptText(cipher, JSON.stringify(body), bodyContext), set, remove },
+        expiresIn,
+      );
       // Meanwhile this session was given a new id (sign-in) or was ended (sign-out). In the first case the portal is remembered there.
       if (!saved) await store.addAuthorizations(uid, set);
     },

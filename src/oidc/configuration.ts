@@ -1,5 +1,11 @@
 /** What oidc-provider is told, built from values alone: no I/O, no clock. Whatever it asks back goes through the functions given here. */
-import type { AccountClaims, Adapter, AdapterPayload, Configuration, KoaContextWithOIDC } from 'oidc-provider';
+import type {
+  AccountClaims,
+  Adapter,
+  AdapterPayload,
+  Configuration,
+  KoaContextWithOIDC,
+} from 'oidc-provider';
 import { errors } from 'oidc-provider';
 import type { Portal } from '../portals/index.ts';
 import { OPENID_SCOPES, SCOPES } from './scopes.ts';
@@ -62,7 +68,9 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
     subjectTypes: ['pairwise'],
     pkce: { required: () => true },
     scopes: Object.keys(OPENID_SCOPES),
-    claims: Object.fromEntries(Object.entries(OPENID_SCOPES).map(([scope, { claims }]) => [scope, [...claims]])),
+    claims: Object.fromEntries(
+      Object.entries(OPENID_SCOPES).map(([scope, { claims }]) => [scope, [...claims]]),
+    ),
     clientAuthMethods: ['client_secret_basic', 'client_secret_post'],
     enabledJWA: {
       idTokenSigningAlgValues: ['ES256'],
@@ -71,7 +79,11 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
     },
     cookies: {
       keys: [...parts.cookieKeys],
-      names: { session: secure ? '__Host-yx_session' : 'yx_session', interaction: 'yx_interaction', resume: 'yx_resume' },
+      names: {
+        session: secure ? '__Host-yx_session' : 'yx_session',
+        interaction: 'yx_interaction',
+        resume: 'yx_resume',
+      },
       long: cookie,
       short: cookie,
     },

@@ -46,7 +46,8 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
       if (error instanceof errors.SessionNotFound) return renderExpired(ctx);
       // An unregistered redirect URI means that the request may be anyone's: no way "back" is offered then.
       const trusted = !(error instanceof errors.InvalidRedirectUri || error instanceof errors.InvalidClient);
-      const portal = trusted && oidcCtx.oidc.client ? await portals.find(oidcCtx.oidc.client.clientId) : undefined;
+      const portal =
+        trusted && oidcCtx.oidc.client ? await portals.find(oidcCtx.oidc.client.clientId) : undefined;
       const said = { code: out.error, status: oidcCtx.status, message: out.error_description ?? out.error };
       renderErrorPage(ctx, pages, said, linkTo(ctx, portal));
     },
@@ -66,7 +67,9 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
       // The links for language and type come back to the same question, without the ID token of the first address.
       const { state } = oidcCtx.oidc.params ?? {};
       const again = { client_id: client?.clientId, post_logout_redirect_uri: back, state };
-      const query = new URLSearchParams(Object.entries(again).filter((pair): pair is [string, string] => typeof pair[1] === 'string'));
+      const query = new URLSearchParams(
+        Object.entries(again).filter((pair): pair is [string, string] => typeof pair[1] === 'string'),
+      );
       pages.render(ctx, 'sign-out', data, {
         formTargets: typeof back === 'string' ? [new URL(back).origin] : [],
         path: `${ctx.path}?${query.toString()}`,
@@ -75,7 +78,10 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
 
     async postLogoutSuccessSource(oidcCtx) {
       // With `client_id` only that portal was signed out of (the library's answer to the second button).
-      pages.render(oidcCtx as unknown as Context, 'signed-out', { homeHref: '/', stillSignedIn: oidcCtx.oidc.client !== undefined });
+      pages.render(oidcCtx, 'signed-out', {
+        homeHref: '/',
+        stillSignedIn: oidcCtx.oidc.client !== undefined,
+      });
     },
 
     async formPages(ctx, next) {
@@ -85,14 +91,30 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
       const target = new URL(form.action, parts.issuer).origin;
       const oidc = (ctx as unknown as KoaContextWithOIDC).oidc;
       const portal = oidc.client ? await portals.find(oidc.client.clientId) : undefined;
-      const name = portal ? portalName(portal, ctx.state.language.code) : ctx.state.language.t('service.name');
+      const name = portal
+        ? portalName(portal, ctx.state.language.code)
+        : ctx.state.language.t('service.name');
       // The form may be answered with a redirect to the portal, which `form-action` covers too.
-      const back = [...(portal?.redirectUris ?? []), ...(portal?.postLogoutRedirectUris ?? [])].map((uri) => new URL(uri).origin);
-      pages.render(ctx, 'redirect', { ...form, portalName: name }, { status: ctx.status, formTargets: [...new Set([target, ...back])], path: '/' });
+      const back = [...(portal?.redirectUris ?? []), ...(portal?.postLogoutRedirectUris ?? [])].map(
+        (uri) => new URL(uri).origin,
+      );
+      pages.render(
+        ctx,
+        'redirect',
+        { ...form, portalName: name },
+        { status: ctx.status, formTargets: [...new Set([target, ...back])], path: '/' },
+      );
     },
 
     rememberOrigin(ctx, clientId) {
-      ctx.cookies.set(ORIGIN_COOKIE, clientId, { signed: true, httpOnly: true, sameSite: 'lax', secure, path: '/', overwrite: true });
+      ctx.cookies.set(ORIGIN_COOKIE, clientId, {
+        signed: true,
+        httpOnly: true,
+        sameSite: 'lax',
+        secure,
+        path: '/',
+        overwrite: true,
+      });
     },
 
     renderExpired,
@@ -100,15 +122,26 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
 }
 
 /** Reads the form out of the page that oidc-provider writes (`lib/response_modes/form_post.js`), or nothing if it is another body. */
-function readLibraryForm(html: string): { action: string; fields: { name: string; value: string }[] } | undefined {
+function readLibraryForm(
+  html: string,
+): { action: string; fields: { name: string; value: string }[] } | undefined {
   if (!html.includes('<title>Submitting Callback</title>')) return undefined;
   const action = /<form method="post" action="([^"]*)">/.exec(html)?.[1];
   if (action === undefined) return undefined;
   const inputs = html.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"\/>/g);
-  return { action: unescapeHtml(action), fields: [...inputs].map(([, name = '', value = '']) => ({ name, value: unescapeHtml(value) })) };
+  return {
+    action: unescapeHtml(action),
+    fields: [...inputs].map(([, name = '', value = '']) => ({ name, value: unescapeHtml(value) })),
+  };
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#39;': "'" };
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&amp;': '&',
+  '&lt;': '<',
+  '&gt;': '>',
+  '&quot;': '"',
+  '&#39;': "'",
+};
 
 function unescapeHtml(text: string): string {
   return text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity] ?? entity);

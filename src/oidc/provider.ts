@@ -111,8 +111,8 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
   report(provider, parts.logger);
   provider.on('interaction.started', (ctx) => {
     const uiLocales = ctx.oidc.params?.['ui_locales'];
-    if (typeof uiLocales === 'string') parts.preferences.adopt(ctx as unknown as Context, uiLocales);
-    if (ctx.oidc.client) ownPages.rememberOrigin(ctx as unknown as Context, ctx.oidc.client.clientId);
+    if (typeof uiLocales === 'string') parts.preferences.adopt(ctx, uiLocales);
+    if (ctx.oidc.client) ownPages.rememberOrigin(ctx, ctx.oidc.client.clientId);
   });
 
   const endpoints = compose(provider.middleware as unknown as Middleware[]);
@@ -132,8 +132,14 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
     async bearer(token) {
       const accessToken = await provider.AccessToken.find(token);
       // A sender-constrained token (RFC 9449, RFC 8705) proves nothing when it is shown as a bearer token.
-      if (!accessToken?.isValid || accessToken.isSenderConstrained() || accessToken.aud !== apiResource(config.issuer)) return undefined;
-      const grant = accessToken.grantId === undefined ? undefined : await provider.Grant.find(accessToken.grantId);
+      if (
+        !accessToken?.isValid ||
+        accessToken.isSenderConstrained() ||
+        accessToken.aud !== apiResource(config.issuer)
+      )
+        return undefined;
+      const grant =
+        accessToken.grantId === undefined ? undefined : await provider.Grant.find(accessToken.grantId);
       if (!grant || accessToken.clientId === undefined) return undefined;
       const account = await identity.account(accessToken.accountId);
       return account && { accountId: account.id, clientId: accessToken.clientId, scopes: accessToken.scopes };
@@ -147,19 +153,37 @@ async function recordSignOut(ctx: KoaContextWithOIDC, parts: OidcParts): Promise
   if (route !== 'end_session_confirm' || ctx.status !== 303 || !session?.accountId) return;
   const { accountId } = session;
   const everywhere = params?.['logout'] !== undefined;
-  const clientIds = everywhere ? Object.keys(session.authorizations ?? {}) : ctx.oidc.client ? [ctx.oidc.client.clientId] : [];
+  const clientIds = everywhere
+    ? Object.keys(session.authorizations ?? {})
+    : ctx.oidc.client
+      ? [ctx.oidc.client.clientId]
+      : [];
   if (!everywhere && clientIds.length === 0) return;
   await parts.db.transaction((tx) =>
-    parts.audit.record(tx, { type: 'account.signed-out', actor: accountId, subject: accountId, detail: { clientIds } }),
+    parts.audit.record(tx, {
+      type: 'account.signed-out',
+      actor: accountId,
+      subject: accountId,
+      detail: { clientIds },
+    }),
   );
 }
 
 function report(provider: Provider, logger: Logger): void {
   const traceIdOf = (ctx: KoaContextWithOIDC) => (ctx.state as Partial<RequestState>).traceId;
-  provider.on('server_error', (ctx, error) => logger.error({ traceId: traceIdOf(ctx), err: error }, 'oidc request failed'));
-  provider.on('backchannel.error', (ctx, error, client) =>
-    logger.warn({ traceId: traceIdOf(ctx), clientId: client.clientId, err: error }, 'back-channel logout was not accepted'),
+  provider.on('server_error', (ctx, error) =>
+    logger.error({ traceId: traceIdOf(ctx), err: error }, 'oidc request failed'),
   );
-  provider.on('authorization.error', (ctx, error) => logger.info({ traceId: traceIdOf(ctx), oauthError: error.error }, 'authorization refused'));
-  provider.on('grant.error', (ctx, error) => logger.info({ traceId: traceIdOf(ctx), oauthError: error.error }, 'token request refused'));
+  provider.on('backchannel.error', (ctx, error, client) =>
+    logger.warn(
+      { traceId: traceIdOf(ctx), clientId: client.clientId, err: error },
+      'back-channel logout was not accepted',
+    ),
+  );
+  provider.on('authorization.error', (ctx, error) =>
+    logger.info({ traceId: traceIdOf(ctx), oauthError: error.error }, 'authorization refused'),
+  );
+  provider.on('grant.error', (ctx, error) =>
+    logger.info({ traceId: traceIdOf(ctx), oauthError: error.error }, 'token request refused'),
+  );
 }

@@ -15,10 +15,10 @@ export function createSubjects(parts: { db: Db; clock: Clock }): Subjects {
   const known = new Map<string, string>();
 
   async function load(accountId: string, sector: string): Promise<string> {
-    const [row] = await parts.db.query<{ sub: string }>('SELECT sub FROM pairwise_subjects WHERE account_id = $1 AND sector = $2', [
-      accountId,
-      sector,
-    ]);
+    const [row] = await parts.db.query<{ sub: string }>(
+      'SELECT sub FROM pairwise_subjects WHERE account_id = $1 AND sector = $2',
+      [accountId, sector],
+    );
     if (row) return row.sub;
     // DO UPDATE rather than DO NOTHING: it makes the row of whoever came first visible to RETURNING.
     const written = await parts.db.query<{ sub: string }>(

@@ -6,7 +6,9 @@ import { AppError } from '../platform/errors.ts';
 import { newId, type AccountId, type OrganisationId, type UnitId } from '../platform/ids.ts';
 import { isUnifiedSocialCreditCode } from './unified-social-credit-code.ts';
 
-export class OrganisationError extends AppError<'CREDIT_CODE_INVALID' | 'ORGANISATION_EXISTS' | 'UNIT_EXISTS'> {}
+export class OrganisationError extends AppError<
+  'CREDIT_CODE_INVALID' | 'ORGANISATION_EXISTS' | 'UNIT_EXISTS'
+> {}
 
 /** `seal-officer` (用印): may use the seals of the unit. */
 export type Role = 'seal-officer';
@@ -25,7 +27,10 @@ export interface Unit {
 
 export interface Organisations {
   /** @throws {OrganisationError} CREDIT_CODE_INVALID, ORGANISATION_EXISTS */
-  found(organisation: { unifiedSocialCreditCode: string; name: string }, actor: string): Promise<Organisation>;
+  found(
+    organisation: { unifiedSocialCreditCode: string; name: string },
+    actor: string,
+  ): Promise<Organisation>;
   findByCode(unifiedSocialCreditCode: string): Promise<Organisation | undefined>;
   /** @throws {OrganisationError} UNIT_EXISTS: the organisation has a unit of this name. */
   createUnit(organisation: Organisation, name: string, actor: string): Promise<Unit>;
@@ -55,7 +60,10 @@ export function createOrganisations(parts: { db: Db; clock: Clock; audit: AuditL
   return {
     async found({ unifiedSocialCreditCode, name }, actor) {
       if (!isUnifiedSocialCreditCode(unifiedSocialCreditCode))
-        throw new OrganisationError('CREDIT_CODE_INVALID', 'The unified social credit code is not valid (GB 32100).');
+        throw new OrganisationError(
+          'CREDIT_CODE_INVALID',
+          'The unified social credit code is not valid (GB 32100).',
+        );
       const organisation: Organisation = { id: newId('org', clock.now()), unifiedSocialCreditCode, name };
       try {
         await db.transaction(async (tx) => {
@@ -63,10 +71,18 @@ export function createOrganisations(parts: { db: Db; clock: Clock; audit: AuditL
             `INSERT INTO organisations (id, unified_social_credit_code, name, state, created_at) VALUES ($1, $2, $3, 'active', $4)`,
             [organisation.id, unifiedSocialCreditCode, name, clock.now()],
           );
-          await audit.record(tx, { type: 'organisation.founded', actor, subject: organisation.id, detail: { unifiedSocialCreditCode } });
+          await audit.record(tx, {
+            type: 'organisation.founded',
+            actor,
+            subject: organisation.id,
+            detail: { unifiedSocialCreditCode },
+          });
         });
       } catch (cause) {
-        if (isUniqueViolation(cause)) throw new OrganisationError('ORGANISATION_EXISTS', 'An organisation with this code exists.', { cause });
+        if (isUniqueViolation(cause))
+          throw new OrganisationError('ORGANISATION_EXISTS', 'An organisation with this code exists.', {
+            cause,
+          });
         throw cause;
       }
       return organisation;
@@ -84,16 +100,20 @@ export function createOrganisations(parts: { db: Db; clock: Clock; audit: AuditL
       const unit: Unit = { id: newId('unit', clock.now()), organisation, name };
       try {
         await db.transaction(async (tx) => {
-          await tx.query('INSERT INTO units (id, organisation_id, name, created_at) VALUES ($1, $2, $3, $4)', [
-            unit.id,
-            organisation.id,
-            name,
-            clock.now(),
-          ]);
-          await audit.record(tx, { type: 'unit.created', actor, subject: unit.id, detail: { organisationId: organisation.id } });
+          await tx.query(
+            'INSERT INTO units (id, organisation_id, name, created_at) VALUES ($1, $2, $3, $4)',
+            [unit.id, organisation.id, name, clock.now()],
+          );
+          await audit.record(tx, {
+            type: 'unit.created',
+            actor,
+            subject: unit.id,
+            detail: { organisationId: organisation.id },
+          });
         });
       } catch (cause) {
-        if (isUniqueViolation(cause)) throw new OrganisationError('UNIT_EXISTS', 'The organisation has a unit of this name.', { cause });
+        if (isUniqueViolation(cause))
+          throw new OrganisationError('UNIT_EXISTS', 'The organisation has a unit of this name.', { cause });
         throw cause;
       }
       return unit;
@@ -116,20 +136,29 @@ export function createOrganisations(parts: { db: Db; clock: Clock; audit: AuditL
              ON CONFLICT DO NOTHING RETURNING account_id`,
           [accountId, unitId, role, clock.now()],
         );
-        if (added.length > 0) await audit.record(tx, { type: 'membership.granted', actor, subject: unitId, detail: { accountId, role } });
+        if (added.length > 0)
+          await audit.record(tx, {
+            type: 'membership.granted',
+            actor,
+            subject: unitId,
+            detail: { accountId, role },
+          });
       });
     },
 
     async rolesOf(accountId, unitId) {
-      const rows = await db.query<{ role: Role }>('SELECT role FROM memberships WHERE account_id = $1 AND unit_id = $2', [accountId, unitId]);
+      const rows = await db.query<{ role: Role }>(
+        'SELECT role FROM memberships WHERE account_id = $1 AND unit_id = $2',
+        [accountId, unitId],
+      );
       return rows.map((row) => row.role);
     },
 
     async unitsOf(accountId, role) {
-      const rows = await db.query<{ unit_id: UnitId }>('SELECT unit_id FROM memberships WHERE account_id = $1 AND role = $2 ORDER BY unit_id', [
-        accountId,
-        role,
-      ]);
+      const rows = await db.query<{ unit_id: UnitId }>(
+        'SELECT unit_id FROM memberships WHERE account_id = $1 AND role = $2 ORDER BY unit_id',
+        [accountId, role],
+      );
       return rows.map((row) => row.unit_id);
     },
   };
@@ -139,6 +168,10 @@ function toUnit(row: UnitRow): Unit {
   return {
     id: row.id,
     name: row.name,
-    organisation: { id: row.organisation_id, unifiedSocialCreditCode: row.unified_social_credit_code, name: row.organisation_name },
+    organisation: {
+      id: row.organisation_id,
+      unifiedSocialCreditCode: row.unified_social_credit_code,
+      name: row.organisation_name,
+    },
   };
 }

@@ -23,9 +23,12 @@ export function createCipher(key: KeyObject): Cipher {
       return Buffer.concat([Uint8Array.of(VERSION), iv, cipher.getAuthTag(), body]);
     },
     decrypt(bytes, context) {
-      if (bytes[0] !== VERSION || bytes.length < 1 + IV_BYTES + TAG_BYTES) throw new Error('not an encrypted record');
+      if (bytes[0] !== VERSION || bytes.length < 1 + IV_BYTES + TAG_BYTES)
+        throw new Error('not an encrypted record');
       const body = 1 + IV_BYTES + TAG_BYTES;
-      const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(1, 1 + IV_BYTES), { authTagLength: TAG_BYTES })
+      const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(1, 1 + IV_BYTES), {
+        authTagLength: TAG_BYTES,
+      })
         .setAAD(Buffer.from(context))
         .setAuthTag(bytes.subarray(1 + IV_BYTES, body));
       return Buffer.concat([decipher.update(bytes.subarray(body)), decipher.final()]);

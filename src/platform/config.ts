@@ -18,7 +18,9 @@ export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
 
   constructor(problems: readonly ConfigProblem[]) {
-    super(`The configuration cannot be used:\n${problems.map((p) => `  ${p.variable}: ${p.problem}`).join('\n')}`);
+    super(
+      `The configuration cannot be used:\n${problems.map((p) => `  ${p.variable}: ${p.problem}`).join('\n')}`,
+    );
     this.name = 'ConfigError';
     this.problems = problems;
   }
@@ -66,7 +68,14 @@ export interface Settings {
 export type RawEnv = Readonly<Record<string, string | undefined>>;
 
 /** Secrets may be given as files (`DATA_KEY_FILE=/run/secrets/data-key`), as container platforms mount them. */
-const FILE_VARIABLES = ['DATABASE_URL', 'REDIS_URL', 'KEY_ENCRYPTION_KEY', 'DATA_KEY', 'PASSWORD_PEPPER', 'COOKIE_KEYS'];
+const FILE_VARIABLES = [
+  'DATABASE_URL',
+  'REDIS_URL',
+  'KEY_ENCRYPTION_KEY',
+  'DATA_KEY',
+  'PASSWORD_PEPPER',
+  'COOKIE_KEYS',
+];
 
 /**
  * Step one: the raw strings. An empty variable counts as absent; `<NAME>_FILE` is read for the variables that hold secrets.
@@ -121,7 +130,9 @@ const variables = z.object({
   ARGON2_LANES: wholeNumber(1, 64, 1),
   DOCUMENT_MAX_BYTES: wholeNumber(1024, 1_073_741_824, 67_108_864),
   DRAIN_SECONDS: wholeNumber(0, 600, 20),
-  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent'], 'is not debug, info, warn, error or silent').default('info'),
+  LOG_LEVEL: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'], 'is not debug, info, warn, error or silent')
+    .default('info'),
   DATA_DIRECTORY: z.string().default('data'),
   KEYS_DIRECTORY: z.string().default('keys'),
 });
@@ -140,18 +151,27 @@ export function toConfig(raw: RawEnv): Settings {
   const mode = raw['DATABASE_URL'] === undefined && raw['REDIS_URL'] === undefined ? 'embedded' : 'server';
   const server = mode === 'server';
   if (server && raw['DATABASE_URL'] === undefined)
-    problems.push({ variable: 'DATABASE_URL', problem: 'is missing (REDIS_URL is set: server mode needs both)' });
+    problems.push({
+      variable: 'DATABASE_URL',
+      problem: 'is missing (REDIS_URL is set: server mode needs both)',
+    });
   if (server && raw['REDIS_URL'] === undefined)
-    problems.push({ variable: 'REDIS_URL', problem: 'is missing (DATABASE_URL is set: server mode needs both)' });
+    problems.push({
+      variable: 'REDIS_URL',
+      problem: 'is missing (DATABASE_URL is set: server mode needs both)',
+    });
 
   const port = parsed.data?.PORT ?? 3000;
   const issuer = raw['ISSUER'] ?? (server ? undefined : `http://localhost:${port}`);
   const issuerProblem = issuer === undefined ? 'is missing' : problemWithIssuer(issuer);
   if (issuerProblem) problems.push({ variable: 'ISSUER', problem: issuerProblem });
 
-  const outboundNetworks = (raw['OUTBOUND_NETWORKS'] ?? (server ? '' : '127.0.0.0/8,::1/128')).split(',').filter(Boolean);
+  const outboundNetworks = (raw['OUTBOUND_NETWORKS'] ?? (server ? '' : '127.0.0.0/8,::1/128'))
+    .split(',')
+    .filter(Boolean);
   for (const network of outboundNetworks)
-    if (!isNetwork(network)) problems.push({ variable: 'OUTBOUND_NETWORKS', problem: `"${network}" is not a network in CIDR form` });
+    if (!isNetwork(network))
+      problems.push({ variable: 'OUTBOUND_NETWORKS', problem: `"${network}" is not a network in CIDR form` });
 
   const secrets = toSecrets(raw, {
     required: server,
@@ -159,7 +179,8 @@ export function toConfig(raw: RawEnv): Settings {
     writeDevelopment: problems.length === 0,
   });
   if ('problems' in secrets) problems.push(...secrets.problems);
-  if (!parsed.success || issuer === undefined || 'problems' in secrets || problems.length > 0) throw new ConfigError(problems);
+  if (!parsed.success || issuer === undefined || 'problems' in secrets || problems.length > 0)
+    throw new ConfigError(problems);
 
   const env = parsed.data;
   const config: Config = {
@@ -189,16 +210,23 @@ export function toConfig(raw: RawEnv): Settings {
 function problemWithIssuer(issuer: string): string | undefined {
   const url = URL.parse(issuer);
   if (!url) return 'is not a URL';
-  if (issuer !== url.origin) return 'is not an origin (scheme, host and port, with no path and no trailing slash)';
+  if (issuer !== url.origin)
+    return 'is not an origin (scheme, host and port, with no path and no trailing slash)';
   const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) return 'does not begin with https://';
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback))
+    return 'does not begin with https://';
   return undefined;
 }
 
 function isNetwork(text: string): boolean {
   const [address, bits, ...rest] = text.split('/');
   const family = isIP(address ?? '');
-  return rest.length === 0 && family !== 0 && /^\d{1,3}$/.test(bits ?? '') && Number(bits) <= (family === 4 ? 32 : 128);
+  return (
+    rest.length === 0 &&
+    family !== 0 &&
+    /^\d{1,3}$/.test(bits ?? '') &&
+    Number(bits) <= (family === 4 ? 32 : 128)
+  );
 }
 
 /** The networks of a configuration as a list that answers `check(address, family)`. */
@@ -212,6 +240,7 @@ export function toBlockList(networks: readonly string[]): BlockList {
 }
 
 function deepFreeze<T extends object>(value: T): T {
-  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner);
+  for (const inner of Object.values(value))
+    if (typeof inner === 'object' && inner !== null) deepFreeze(inner);
   return Object.freeze(value);
 }

@@ -22,7 +22,11 @@ export interface Languages {
    * The first that fits: `ui_locales` of the request (OpenID Connect Core 1.0, section 3.1.2.1), the choice kept in a cookie, then
    * `Accept-Language` (RFC 9110, section 12.5.4).
    */
-  choose(wishes: { uiLocales?: string | undefined; cookie?: string | undefined; acceptLanguage?: string | undefined }): Language;
+  choose(wishes: {
+    uiLocales?: string | undefined;
+    cookie?: string | undefined;
+    acceptLanguage?: string | undefined;
+  }): Language;
 }
 
 /** Reads every catalogue. @throws {TypeError} one is not an object of strings. */
@@ -30,7 +34,9 @@ export function loadLanguages(directory = DIRECTORY): Languages {
   const all = readdirSync(directory)
     .filter((file) => file.endsWith('.json'))
     .sort((a, b) => Number(b.startsWith(FALLBACK)) - Number(a.startsWith(FALLBACK)) || a.localeCompare(b))
-    .map((file) => toLanguage(file.slice(0, -'.json'.length), JSON.parse(readFileSync(`${directory}/${file}`, 'utf8'))));
+    .map((file) =>
+      toLanguage(file.slice(0, -'.json'.length), JSON.parse(readFileSync(`${directory}/${file}`, 'utf8'))),
+    );
   const get = (code: string) => all.find((language) => language.code === code);
   const fallback = get(FALLBACK) ?? all[0];
   if (!fallback) throw new TypeError('no language catalogue was found');
@@ -38,7 +44,10 @@ export function loadLanguages(directory = DIRECTORY): Languages {
   const match = (tag: string): Language | undefined => {
     const wish = tag.toLowerCase();
     const primary = wish.split('-')[0];
-    return all.find((l) => l.code.toLowerCase() === wish) ?? all.find((l) => l.code.toLowerCase().split('-')[0] === primary);
+    return (
+      all.find((l) => l.code.toLowerCase() === wish) ??
+      all.find((l) => l.code.toLowerCase().split('-')[0] === primary)
+    );
   };
   return {
     all,
@@ -65,7 +74,9 @@ function preferred(header: string): string[] {
     .split(',', 20)
     .map((part) => {
       const [tag = '', ...parameters] = part.trim().split(';');
-      const weight = parameters.map((p) => /^\s*q=([01](?:\.\d{0,3})?)\s*$/.exec(p)?.[1]).find((q) => q !== undefined);
+      const weight = parameters
+        .map((p) => /^\s*q=([01](?:\.\d{0,3})?)\s*$/.exec(p)?.[1])
+        .find((q) => q !== undefined);
       return { tag, weight: Number(weight ?? 1) };
     })
     .filter(({ tag, weight }) => tag !== '' && weight > 0)
@@ -74,10 +85,12 @@ function preferred(header: string): string[] {
 }
 
 function toLanguage(code: string, catalogue: unknown): Language {
-  if (typeof catalogue !== 'object' || catalogue === null) throw new TypeError(`the catalogue ${code} is not an object`);
+  if (typeof catalogue !== 'object' || catalogue === null)
+    throw new TypeError(`the catalogue ${code} is not an object`);
   const messages = new Map<string, string>();
   for (const [key, message] of Object.entries(catalogue)) {
-    if (typeof message !== 'string') throw new TypeError(`the catalogue ${code} has a message that is not text: ${key}`);
+    if (typeof message !== 'string')
+      throw new TypeError(`the catalogue ${code} has a message that is not text: ${key}`);
     messages.set(key, message);
   }
   return {
@@ -86,7 +99,9 @@ function toLanguage(code: string, catalogue: unknown): Language {
     t(key, parameters = {}) {
       const message = messages.get(key);
       if (message === undefined) throw new TypeError(`the catalogue ${code} has no message ${key}`);
-      return message.replace(/\{(\w+)\}/g, (placeholder, name: string) => String(parameters[name] ?? placeholder));
+      return message.replace(/\{(\w+)\}/g, (placeholder, name: string) =>
+        String(parameters[name] ?? placeholder),
+      );
     },
   };
 }

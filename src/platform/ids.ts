@@ -19,7 +19,11 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
  * @param at The instant it is made; 48 bits of milliseconds.
  * @param random Source of 10 random bytes.
  */
-export function newId<P extends IdPrefix>(prefix: P, at: Date, random: (size: number) => Uint8Array = randomBytes): Id<P> {
+export function newId<P extends IdPrefix>(
+  prefix: P,
+  at: Date,
+  random: (size: number) => Uint8Array = randomBytes,
+): Id<P> {
   let bits = BigInt(at.getTime());
   for (const byte of random(10)) bits = (bits << 8n) | BigInt(byte);
   let text = '';
@@ -29,5 +33,9 @@ export function newId<P extends IdPrefix>(prefix: P, at: Date, random: (size: nu
 
 /** Whether a stranger's text has the form of an identifier of this type. */
 export function isId<P extends IdPrefix>(prefix: P, text: unknown): text is Id<P> {
-  return typeof text === 'string' && text.startsWith(`${prefix}_`) && /^[0-9a-hjkmnp-tv-z]{26}$/.test(text.slice(prefix.length + 1));
+  return (
+    typeof text === 'string' &&
+    text.startsWith(`${prefix}_`) &&
+    /^[0-9a-hjkmnp-tv-z]{26}$/.test(text.slice(prefix.length + 1))
+  );
 }

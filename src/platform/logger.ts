@@ -30,7 +30,10 @@ export function createLogger(level: string, destination?: { write(line: string):
     level,
     base: null,
     timestamp: stdTimeFunctions.isoTime,
-    redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`, `*.headers["${field}"]`]), censor: '[cut]' },
+    redact: {
+      paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`, `*.headers["${field}"]`]),
+      censor: '[cut]',
+    },
   };
   return destination ? pino(options, destination) : pino(options);
 }

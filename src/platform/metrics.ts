@@ -32,7 +32,17 @@ export function createMetrics(): Metrics {
       buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
       registers,
     }),
-    signIns: new Counter({ name: 'yinxin_sign_ins_total', help: 'Password sign-ins', labelNames: ['outcome'], registers }),
-    sealings: new Counter({ name: 'yinxin_sealings_total', help: 'Sealings', labelNames: ['outcome'], registers }),
+    signIns: new Counter({
+      name: 'yinxin_sign_ins_total',
+      help: 'Password sign-ins',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    sealings: new Counter({
+      name: 'yinxin_sealings_total',
+      help: 'Sealings',
+      labelNames: ['outcome'],
+      registers,
+    }),
   };
 }

@@ -54,10 +54,16 @@ export function toSecrets(
     keyEncryptionKey: one('KEY_ENCRYPTION_KEY'),
     dataKey: one('DATA_KEY'),
     passwordPepper: one('PASSWORD_PEPPER'),
-    cookieKeys: (source['COOKIE_KEYS'] ?? '').split(',').filter(Boolean).map((text) => decode('COOKIE_KEYS', text.trim()).toString('base64url')),
+    cookieKeys: (source['COOKIE_KEYS'] ?? '')
+      .split(',')
+      .filter(Boolean)
+      .map((text) => decode('COOKIE_KEYS', text.trim()).toString('base64url')),
   };
   if (value.cookieKeys.length === 0)
-    problems.push({ variable: 'COOKIE_KEYS', problem: 'is missing (32 random bytes in base64: openssl rand -base64 32)' });
+    problems.push({
+      variable: 'COOKIE_KEYS',
+      problem: 'is missing (32 random bytes in base64: openssl rand -base64 32)',
+    });
   return problems.length > 0 ? { problems } : { value: Object.freeze(value) };
 }
 
@@ -68,10 +74,13 @@ export function deriveKey(secret: KeyObject, purpose: string): KeyObject {
 
 function problemWithSecret(text: string): string | undefined {
   const bytes = Buffer.from(text, 'base64');
-  const wellFormed = /^[A-Za-z0-9+/]+={0,2}$/.test(text) && bytes.toString('base64') === text.padEnd(Math.ceil(text.length / 4) * 4, '=');
+  const wellFormed =
+    /^[A-Za-z0-9+/]+={0,2}$/.test(text) &&
+    bytes.toString('base64') === text.padEnd(Math.ceil(text.length / 4) * 4, '=');
   if (!wellFormed || bytes.length !== 32) return 'is not 32 bytes in base64 (openssl rand -base64 32)';
   // 32 random bytes repeat few values: 20 distinct ones is far below chance, and typed or padded text falls under it or spells ASCII.
-  if (new Set(bytes).size < 20 || bytes.every((byte) => byte >= 0x20 && byte < 0x7f)) return 'is a placeholder, not random bytes';
+  if (new Set(bytes).size < 20 || bytes.every((byte) => byte >= 0x20 && byte < 0x7f))
+    return 'is a placeholder, not random bytes';
   return undefined;
 }
 

@@ -63,7 +63,8 @@ interface Cached {
   readonly secrets: readonly { hash: Uint8Array; expiresAt: Date | null }[];
 }
 
-const COLUMNS = 'client_id, name, sector, state, home_uri, redirect_uris, post_logout_redirect_uris, backchannel_logout_uri, scopes';
+const COLUMNS =
+  'client_id, name, sector, state, home_uri, redirect_uris, post_logout_redirect_uris, backchannel_logout_uri, scopes';
 const CHANNEL = 'portals_changed';
 /** Unknown client ids are cached too, so that made-up ones cannot fill the database's day; the bound keeps them from filling memory. */
 const CACHE_ENTRIES = 5000;
@@ -94,21 +95,26 @@ export async function createPortals(parts: {
   }
 
   async function load(clientId: string): Promise<Cached> {
-    const [row] = await db.query<PortalRow>(`SELECT ${COLUMNS} FROM portals WHERE client_id = $1 AND state IN ('approved', 'sandbox')`, [clientId]);
+    const [row] = await db.query<PortalRow>(
+      `SELECT ${COLUMNS} FROM portals WHERE client_id = $1 AND state IN ('approved', 'sandbox')`,
+      [clientId],
+    );
     const secrets = await db.query<{ hash: Uint8Array; expires_at: Date | null }>(
       'SELECT hash, expires_at FROM portal_secrets WHERE client_id = $1',
       [clientId],
     );
-    return { portal: row && toPortal(row), secrets: secrets.map(({ hash, expires_at }) => ({ hash, expiresAt: expires_at })) };
+    return {
+      portal: row && toPortal(row),
+      secrets: secrets.map(({ hash, expires_at }) => ({ hash, expiresAt: expires_at })),
+    };
   }
 
   async function addSecret(clientId: string, secret: string): Promise<void> {
     await db.transaction(async (tx) => {
-      await tx.query('INSERT INTO portal_secrets (client_id, hash, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING', [
-        clientId,
-        digestOf(secret),
-        clock.now(),
-      ]);
+      await tx.query(
+        'INSERT INTO portal_secrets (client_id, hash, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
+        [clientId, digestOf(secret), clock.now()],
+      );
       await tx.query('SELECT pg_notify($1, $2)', [CHANNEL, clientId]);
     });
     cache.delete(clientId);
@@ -175,7 +181,9 @@ export async function createPortals(parts: {
     },
 
     async approved() {
-      const rows = await db.query<PortalRow>(`SELECT ${COLUMNS} FROM portals WHERE state = 'approved' ORDER BY client_id`);
+      const rows = await db.query<PortalRow>(
+        `SELECT ${COLUMNS} FROM portals WHERE state = 'approved' ORDER BY client_id`,
+      );
       return rows.map(toPortal);
     },
 
@@ -198,12 +206,22 @@ function validate(registration: PortalRegistration, knownScopes: readonly string
   for (const uri of uris) {
     const url = URL.parse(uri);
     const loopback = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
-    const fits = url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)) && url.hash === '' && url.username === '';
-    if (!fits) throw new PortalError('PORTAL_URI_INVALID', 'An address of the portal is not https (or http on loopback), or has a fragment or a user.');
+    const fits =
+      url !== null &&
+      (url.protocol === 'https:' || (url.protocol === 'http:' && loopback)) &&
+      url.hash === '' &&
+      url.username === '';
+    if (!fits)
+      throw new PortalError(
+        'PORTAL_URI_INVALID',
+        'An address of the portal is not https (or http on loopback), or has a fragment or a user.',
+      );
   }
-  if (registration.redirectUris.length === 0) throw new PortalError('PORTAL_URI_INVALID', 'The portal has no redirect URI.');
+  if (registration.redirectUris.length === 0)
+    throw new PortalError('PORTAL_URI_INVALID', 'The portal has no redirect URI.');
   const unknown = registration.scopes.find((scope) => !knownScopes.includes(scope));
-  if (unknown !== undefined) throw new PortalError('PORTAL_SCOPE_UNKNOWN', 'The portal asks for a scope that does not exist.');
+  if (unknown !== undefined)
+    throw new PortalError('PORTAL_SCOPE_UNKNOWN', 'The portal asks for a scope that does not exist.');
 }
 
 function toPortal(row: PortalRow): Portal {

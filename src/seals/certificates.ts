@@ -20,7 +20,10 @@ export interface Certificates {
   /** Makes the root and the issuing authority, if this installation has none yet, in the caller's transaction. */
   ensureAuthorities(tx: Queryable): Promise<void>;
   /** Issues the certificate of a seal for a unit's key, in the caller's transaction. */
-  issueSealCertificate(tx: Queryable, request: { unit: Unit; sealName: string; key: KeyRecord; actor: string }): Promise<StoredCertificate>;
+  issueSealCertificate(
+    tx: Queryable,
+    request: { unit: Unit; sealName: string; key: KeyRecord; actor: string },
+  ): Promise<StoredCertificate>;
   /** The root that verifiers trust, and the authority between it and the seals. */
   authorities(): Promise<{ root: Certificate; issuing: Certificate }>;
   find(id: CertificateId): Promise<StoredCertificate | undefined>;
@@ -37,7 +40,13 @@ const VALID_DAYS: Readonly<Record<Profile, number>> = { root: 7300, issuing: 365
 /** Clocks of verifiers that run late must not find a new certificate in the future. */
 const BACKDATE_MS = 300_000;
 
-export function createCertificates(parts: { db: Db; clock: Clock; audit: AuditLog; custody: Custody; serviceName: string }): Certificates {
+export function createCertificates(parts: {
+  db: Db;
+  clock: Clock;
+  audit: AuditLog;
+  custody: Custody;
+  serviceName: string;
+}): Certificates {
   const { db, clock, audit, custody } = parts;
   let known: Promise<{ root: Certificate; issuing: Certificate }> | undefined;
 
@@ -54,7 +63,14 @@ export function createCertificates(parts: { db: Db; clock: Clock; audit: AuditLo
     return { notBefore: new Date(start), notAfter: new Date(start + (VALID_DAYS[profile] ?? 0) * DAY_MS) };
   }
 
-  async function store(tx: Queryable, profile: Profile, der: Uint8Array, keyId: KeyId, issuerId: CertificateId | undefined, actor: string) {
+  async function store(
+    tx: Queryable,
+    profile: Profile,
+    der: Uint8Array,
+    keyId: KeyId,
+    issuerId: CertificateId | undefined,
+    actor: string,
+  ) {
     const id = newId('cert', clock.now());
     const certificate = parseCertificate(der);
     const fingerprint = createHash('sha256').update(der).digest();
@@ -66,15 +82,24 @@ export function createCertificates(parts: { db: Db; clock: Clock; audit: AuditLo
       type: 'certificate.issued',
       actor,
       subject: id,
-      detail: { profile, keyId, fingerprint: fingerprint.toString('hex'), notAfter: certificate.notAfter.toISOString() },
+      detail: {
+        profile,
+        keyId,
+        fingerprint: fingerprint.toString('hex'),
+        notAfter: certificate.notAfter.toISOString(),
+      },
     });
     return { id, keyId, certificate };
   }
 
-  async function authority(profile: 'root' | 'issuing', on: Queryable): Promise<StoredCertificate | undefined> {
-    const [row] = await on.query<CertificateRow>('SELECT id, key_id, der FROM certificates WHERE profile = $1 ORDER BY not_after DESC LIMIT 1', [
-      profile,
-    ]);
+  async function authority(
+    profile: 'root' | 'issuing',
+    on: Queryable,
+  ): Promise<StoredCertificate | undefined> {
+    const [row] = await on.query<CertificateRow>(
+      'SELECT id, key_id, der FROM certificates WHERE profile = $1 ORDER BY not_after DESC LIMIT 1',
+      [profile],
+    );
     return row && toStored(row);
   }
 
@@ -102,7 +127,11 @@ export function createCertificates(parts: { db: Db; clock: Clock; audit: AuditLo
       );
       const root = await store(tx, 'root', rootDer, rootKey.id, undefined, 'system');
 
-      const issuingKey = await custody.generate(tx, { owner: PROVIDER, purpose: 'issuing-ca', actor: 'system' });
+      const issuingKey = await custody.generate(tx, {
+        owner: PROVIDER,
+        purpose: 'issuing-ca',
+        actor: 'system',
+      });
       const issuingDer = await buildCertificate(
         {
           serialNumber: serialNumber(),
@@ -157,7 +186,9 @@ export function createCertificates(parts: { db: Db; clock: Clock; audit: AuditLo
     },
 
     async find(id) {
-      const [row] = await db.query<CertificateRow>('SELECT id, key_id, der FROM certificates WHERE id = $1', [id]);
+      const [row] = await db.query<CertificateRow>('SELECT id, key_id, der FROM certificates WHERE id = $1', [
+        id,
+      ]);
       return row && toStored(row);
     },
   };

@@ -33,7 +33,10 @@ export class SealingPermit {
 }
 
 /** Writes the intent and its audit entry, durably, and gives the permit. @throws a unique violation: the idempotency key is in use. */
-export async function recordIntent(parts: { db: Db; clock: Clock; audit: AuditLog }, intent: Intent): Promise<SealingPermit> {
+export async function recordIntent(
+  parts: { db: Db; clock: Clock; audit: AuditLog },
+  intent: Intent,
+): Promise<SealingPermit> {
   await parts.db.transaction(async (tx) => {
     await tx.query(
       `INSERT INTO sealings (id, seal_id, actor, client_id, idempotency_key, request_digest, document_digest, state, intended_at, intent_seq)
@@ -53,7 +56,11 @@ export async function recordIntent(parts: { db: Db; clock: Clock; audit: AuditLo
       type: 'sealing.intended',
       actor: intent.actor,
       subject: intent.sealingId,
-      detail: { sealId: intent.sealId, documentDigest: Buffer.from(intent.documentDigest).toString('hex'), clientId: intent.clientId },
+      detail: {
+        sealId: intent.sealId,
+        documentDigest: Buffer.from(intent.documentDigest).toString('hex'),
+        clientId: intent.clientId,
+      },
     });
     await tx.query('UPDATE sealings SET intent_seq = $2 WHERE id = $1', [intent.sealingId, entry.seq]);
   });
@@ -61,8 +68,16 @@ export async function recordIntent(parts: { db: Db; clock: Clock; audit: AuditLo
 }
 
 /** Spends the permit, then signs. @throws {TypeError} the permit was spent before: a mistake of the program. */
-export async function signWithPermit(db: Db, permit: SealingPermit, signer: Signer, data: Uint8Array): Promise<Uint8Array> {
-  const spent = await db.query(`UPDATE sealings SET state = 'permitted' WHERE id = $1 AND state = 'intended' RETURNING id`, [permit.sealingId]);
+export async function signWithPermit(
+  db: Db,
+  permit: SealingPermit,
+  signer: Signer,
+  data: Uint8Array,
+): Promise<Uint8Array> {
+  const spent = await db.query(
+    `UPDATE sealings SET state = 'permitted' WHERE id = $1 AND state = 'intended' RETURNING id`,
+    [permit.sealingId],
+  );
   if (spent.length !== 1) throw new TypeError('the permit was spent before');
   return signer.sign(data);
 }

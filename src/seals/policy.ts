@@ -3,7 +3,12 @@ import type { Role } from '../organisations/index.ts';
 
 export type SealState = 'active' | 'suspended' | 'revoked' | 'expired' | 'destroyed';
 
-export type Decision = { readonly allowed: true } | { readonly allowed: false; readonly code: 'SEAL_NOT_FOUND' | 'SEAL_NOT_ACTIVE' | 'CERTIFICATE_NOT_VALID' };
+export type Decision =
+  | { readonly allowed: true }
+  | {
+      readonly allowed: false;
+      readonly code: 'SEAL_NOT_FOUND' | 'SEAL_NOT_ACTIVE' | 'CERTIFICATE_NOT_VALID';
+    };
 
 /**
  * @param facts `roles`: what the actor is in the seal's unit now. `certificate`: its validity. `at`: now.
@@ -17,6 +22,7 @@ export function decideSealing(facts: {
 }): Decision {
   if (!facts.roles.includes('seal-officer')) return { allowed: false, code: 'SEAL_NOT_FOUND' };
   if (facts.state !== 'active') return { allowed: false, code: 'SEAL_NOT_ACTIVE' };
-  if (facts.at < facts.certificate.notBefore || facts.at > facts.certificate.notAfter) return { allowed: false, code: 'CERTIFICATE_NOT_VALID' };
+  if (facts.at < facts.certificate.notBefore || facts.at > facts.certificate.notAfter)
+    return { allowed: false, code: 'CERTIFICATE_NOT_VALID' };
   return { allowed: true };
 }

@@ -64,7 +64,10 @@ export function createSealRegistry(parts: {
   const drawings = new Map<SealId, Drawing>();
 
   async function findOfUnit(unitId: UnitId, name: string): Promise<Seal | undefined> {
-    const [row] = await db.query<SealRow>(`SELECT ${COLUMNS} FROM seals s WHERE s.unit_id = $1 AND s.name = $2`, [unitId, name]);
+    const [row] = await db.query<SealRow>(
+      `SELECT ${COLUMNS} FROM seals s WHERE s.unit_id = $1 AND s.name = $2`,
+      [unitId, name],
+    );
     return row && toSeal(row);
   }
 
@@ -72,16 +75,25 @@ export function createSealRegistry(parts: {
     async register({ unit, name }, actor) {
       const existing = await findOfUnit(unit.id, name);
       if (existing) return existing;
-      const drawing = await drawRoundSeal({ name, diameterMm: DIAMETER_MM }, parts.glyphs);
-      const drawingJson = JSON.stringify(drawing);
       const division = unit.organisation.unifiedSocialCreditCode.slice(2, 8);
+      const code = division + String(randomInt(10_000_000)).padStart(7, '0');
+      const drawing = drawRoundSeal(
+        { name, code, diameterMm: DIAMETER_MM },
+        await parts.glyphs.load(name + code),
+      );
+      const drawingJson = JSON.stringify(drawing);
       try {
         return await db.transaction(async (tx) => {
           const key = await custody.generate(tx, { owner: unit.id, purpose: 'seal', actor });
-          const { id: certificateId } = await certificates.issueSealCertificate(tx, { unit, sealName: name, key, actor });
+          const { id: certificateId } = await certificates.issueSealCertificate(tx, {
+            unit,
+            sealName: name,
+            key,
+            actor,
+          });
           const seal: Seal = {
             id: newId('seal', clock.now()),
-            code: division + String(randomInt(10_000_000)).padStart(7, '0'),
+            code,
             unitId: unit.id,
             name,
             kind: 'official',
@@ -92,13 +104,29 @@ export function createSealRegistry(parts: {
           await tx.query(
             `INSERT INTO seals (id, code, unit_id, name, kind, state, key_id, certificate_id, drawing, created_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-            [seal.id, seal.code, seal.unitId, name, seal.kind, seal.state, key.id, certificateId, drawingJson, clock.now()],
+            [
+              seal.id,
+              seal.code,
+              seal.unitId,
+              name,
+              seal.kind,
+              seal.state,
+              key.id,
+              certificateId,
+              drawingJson,
+              clock.now(),
+            ],
           );
           await audit.record(tx, {
             type: 'seal.registered',
             actor,
             subject: seal.id,
-            detail: { unitId: unit.id, code: seal.code, certificateId, drawingDigest: createHash('sha256').update(drawingJson).digest('hex') },
+            detail: {
+              unitId: unit.id,
+              code: seal.code,
+              certificateId,
+              drawingDigest: createHash('sha256').update(drawingJson).digest('hex'),
+            },
           });
           return seal;
         });
@@ -125,7 +153,10 @@ export function createSealRegistry(parts: {
 
     async ofUnits(unitIds) {
       if (unitIds.length === 0) return [];
-      const rows = await db.query<SealRow>(`SELECT ${COLUMNS} FROM seals s WHERE s.unit_id = ANY($1) ORDER BY s.id`, [unitIds]);
+      const rows = await db.query<SealRow>(
+        `SELECT ${COLUMNS} FROM seals s WHERE s.unit_id = ANY($1) ORDER BY s.id`,
+        [unitIds],
+      );
       return rows.map(toSeal);
     },
 

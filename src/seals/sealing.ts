@@ -32,7 +32,15 @@ export const sealingOptions = z
     reason: z.string().max(200).optional(),
     location: z.string().max(200).optional(),
     visible: z.boolean().default(true),
-    place: z.object({ page: z.union([z.int().min(1), z.literal('last')]), corner: z.enum(CORNERS), x: millimetres, y: millimetres }).strict().optional(),
+    place: z
+      .object({
+        page: z.union([z.int().min(1), z.literal('last')]),
+        corner: z.enum(CORNERS),
+        x: millimetres,
+        y: millimetres,
+      })
+      .strict()
+      .optional(),
   })
   .strict();
 export type SealingOptions = z.output<typeof sealingOptions>;
@@ -114,8 +122,12 @@ export function createSealing(parts: SealingParts): SealingRoom {
   const { db, clock, audit, custody, organisations, registry, certificates, verification, format } = parts;
 
   /** Step 1: the seal, if this actor may use it now. */
-  async function authorise(actor: Actor, sealId: string): Promise<{ seal: Seal; certificate: Uint8Array; chain: Uint8Array[]; organisation: string }> {
-    const notFound = () => new SealingError('SEAL_NOT_FOUND', 'There is no such seal, or you may not use it.');
+  async function authorise(
+    actor: Actor,
+    sealId: string,
+  ): Promise<{ seal: Seal; certificate: Uint8Array; chain: Uint8Array[]; organisation: string }> {
+    const notFound = () =>
+      new SealingError('SEAL_NOT_FOUND', 'There is no such seal, or you may not use it.');
     const seal = isId('seal', sealId) ? await registry.find(sealId) : undefined;
     if (!seal) throw notFound();
     const [roles, stored, unit, { issuing }] = await Promise.all([
@@ -125,33 +137,73 @@ export function createSealing(parts: SealingParts): SealingRoom {
       certificates.authorities(),
     ]);
     if (!stored || !unit) throw notFound();
-    const decision = decideSealing({ roles, state: seal.state, certificate: stored.certificate, at: clock.now() });
+    const decision = decideSealing({
+      roles,
+      state: seal.state,
+      certificate: stored.certificate,
+      at: clock.now(),
+    });
     if (!decision.allowed) {
       if (decision.code === 'SEAL_NOT_FOUND') throw notFound();
-      throw new SealingError(decision.code, decision.code === 'SEAL_NOT_ACTIVE' ? 'The seal is not active.' : "The seal's certificate is not valid now.");
+      throw new SealingError(
+        decision.code,
+        decision.code === 'SEAL_NOT_ACTIVE'
+          ? 'The seal is not active.'
+          : "The seal's certificate is not valid now.",
+      );
     }
-    return { seal, certificate: stored.certificate.der, chain: [stored.certificate.der, issuing.der], organisation: unit.organisation.name };
+    return {
+      seal,
+      certificate: stored.certificate.der,
+      chain: [stored.certificate.der, issuing.der],
+      organisation: unit.organisation.name,
+    };
   }
 
   /** A request with this idempotency key came before: answers it, or says why it cannot be. */
-  async function replay(actor: Actor, request: SealingRequest, requestDigest: Uint8Array): Promise<SealedDocument | undefined> {
+  async function replay(
+    actor: Actor,
+    request: SealingRequest,
+    requestDigest: Uint8Array,
+  ): Promise<SealedDocument | undefined> {
     if (request.idempotencyKey === undefined) return undefined;
-    const [row] = await db.query<SealingRow>(`SELECT ${COLUMNS} FROM sealings WHERE actor = $1 AND idempotency_key = $2`, [
-      actor.accountId,
-      request.idempotencyKey,
-    ]);
+    const [row] = await db.query<SealingRow>(
+      `SELECT ${COLUMNS} FROM sealings WHERE actor = $1 AND idempotency_key = $2`,
+      [actor.accountId, request.idempotencyKey],
+    );
     if (!row) return undefined;
     if (!sha256(row.request_digest).equals(sha256(requestDigest)))
       throw new SealingError('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for another request.');
     if (row.state === 'completed' && row.increment)
-      return { sealingId: row.id, document: Buffer.concat([request.document, row.increment]), mediaType: format.mediaType, replayed: true };
-    if (row.state === 'failed') throw new SealingError('SEALING_FAILED_BEFORE', 'This request failed before. Send it with a new Idempotency-Key.');
+      return {
+        sealingId: row.id,
+        document: Buffer.concat([request.document, row.increment]),
+        mediaType: format.mediaType,
+        replayed: true,
+      };
+    if (row.state === 'failed')
+      throw new SealingError(
+        'SEALING_FAILED_BEFORE',
+        'This request failed before. Send it with a new Idempotency-Key.',
+      );
     if (clock.now().getTime() - row.intended_at.getTime() < IN_PROGRESS_MS)
-      throw new SealingError('SEALING_IN_PROGRESS', 'A request with this Idempotency-Key is being worked on. Ask again shortly.');
-    throw new SealingError('SEALING_UNFINISHED', 'This request was cut off and released no document. Send it with a new Idempotency-Key.');
+      throw new SealingError(
+        'SEALING_IN_PROGRESS',
+        'A request with this Idempotency-Key is being worked on. Ask again shortly.',
+      );
+    throw new SealingError(
+      'SEALING_UNFINISHED',
+      'This request was cut off and released no document. Send it with a new Idempotency-Key.',
+    );
   }
 
-  async function complete(actor: Actor, seal: Seal, permit: SealingPermit, original: Uint8Array, sealed: Uint8Array): Promise<void> {
+  async function complete(
+    actor: Actor,
+    seal: Seal,
+    permit: SealingPermit,
+    original: Uint8Array,
+    sealed: Uint8Array,
+  ): Promise<void> {
     const sealedDigest = sha256(sealed);
     await db.transaction(async (tx) => {
       const updated = await tx.query(
@@ -182,7 +234,10 @@ export function createSealing(parts: SealingParts): SealingRoom {
         subject: permit.sealingId,
         detail: { sealId: seal.id, reason: error instanceof AppError ? error.code : 'INTERNAL_ERROR' },
       });
-      await tx.query(`UPDATE sealings SET state = 'failed', result_seq = $2 WHERE id = $1 AND state <> 'completed'`, [permit.sealingId, entry.seq]);
+      await tx.query(
+        `UPDATE sealings SET state = 'failed', result_seq = $2 WHERE id = $1 AND state <> 'completed'`,
+        [permit.sealingId, entry.seq],
+      );
     });
   }
 
@@ -190,7 +245,10 @@ export function createSealing(parts: SealingParts): SealingRoom {
     async seal(actor, sealId, request) {
       const { document, options, idempotencyKey } = request;
       if (idempotencyKey !== undefined && !/^[\x21-\x7e]{1,128}$/.test(idempotencyKey))
-        throw new SealingError('IDEMPOTENCY_KEY_INVALID', 'The Idempotency-Key must be 1 to 128 printable ASCII signs.');
+        throw new SealingError(
+          'IDEMPOTENCY_KEY_INVALID',
+          'The Idempotency-Key must be 1 to 128 printable ASCII signs.',
+        );
       const documentDigest = sha256(document);
       const requestDigest = sha256(Buffer.from(JSON.stringify([sealId, options])), documentDigest);
 
@@ -205,7 +263,12 @@ export function createSealing(parts: SealingParts): SealingRoom {
         ...(options.reason === undefined ? {} : { reason: options.reason }),
         ...(options.location === undefined ? {} : { location: options.location }),
         ...(options.visible
-          ? { visible: { drawing: await registry.drawing(seal.id), ...(options.place === undefined ? {} : { place: options.place satisfies Place }) } }
+          ? {
+              visible: {
+                drawing: await registry.drawing(seal.id),
+                ...(options.place === undefined ? {} : { place: options.place satisfies Place }),
+              },
+            }
           : {}),
       });
       const signer = await custody.signer(seal.unitId, seal.keyId, 'ecdsa-with-SHA256');
@@ -229,7 +292,10 @@ export function createSealing(parts: SealingParts): SealingRoom {
       }
 
       try {
-        const attributes = signedAttributes({ messageDigest: sha256(...prepared.covered), signerCertificate: certificate });
+        const attributes = signedAttributes({
+          messageDigest: sha256(...prepared.covered),
+          signerCertificate: certificate,
+        });
         const signature = await signWithPermit(db, permit, signer, attributes);
         const cms = signedData({
           signedAttributes: attributes,
@@ -242,9 +308,18 @@ export function createSealing(parts: SealingParts): SealingRoom {
         const verdict = await verification.verify(sealed);
         const own = verdict.seals.find((found) => found.coversWholeDocument);
         if (own?.indication !== 'TOTAL-PASSED')
-          throw new SealingError('SEALING_FAILED', 'The sealed document did not pass its own verification and was not released.', { cause: verdict });
+          throw new SealingError(
+            'SEALING_FAILED',
+            'The sealed document did not pass its own verification and was not released.',
+            { cause: verdict },
+          );
         await complete(actor, seal, permit, document, sealed);
-        return { sealingId: permit.sealingId, document: sealed, mediaType: format.mediaType, replayed: false };
+        return {
+          sealingId: permit.sealingId,
+          document: sealed,
+          mediaType: format.mediaType,
+          replayed: false,
+        };
       } catch (error) {
         await fail(actor, seal, permit, error);
         throw error instanceof FormatError || error instanceof CustodyError || error instanceof SealingError
@@ -255,7 +330,10 @@ export function createSealing(parts: SealingParts): SealingRoom {
 
     async find(actor, sealingId) {
       if (!isId('slg', sealingId)) return undefined;
-      const [row] = await db.query<SealingRow>(`SELECT ${COLUMNS} FROM sealings WHERE id = $1 AND actor = $2`, [sealingId, actor.accountId]);
+      const [row] = await db.query<SealingRow>(
+        `SELECT ${COLUMNS} FROM sealings WHERE id = $1 AND actor = $2`,
+        [sealingId, actor.accountId],
+      );
       const chained = row && (await audit.find(row.result_seq ?? row.intent_seq));
       if (!row || !chained) return undefined;
       return {

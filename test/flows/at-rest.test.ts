@@ -50,7 +50,13 @@ afterAll(async () => {
 /** Every form in which bytes could lie in a dump. */
 function forms(secret: string): string[] {
   const bytes = Buffer.from(secret);
-  return [secret, bytes.toString('hex'), bytes.toString('base64').replace(/=+$/, ''), bytes.toString('base64url'), encodeURIComponent(secret)];
+  return [
+    secret,
+    bytes.toString('hex'),
+    bytes.toString('base64').replace(/=+$/, ''),
+    bytes.toString('base64url'),
+    encodeURIComponent(secret),
+  ];
 }
 
 function expectNone(dump: string): void {
@@ -61,10 +67,14 @@ function expectNone(dump: string): void {
 }
 
 test('the database holds no secret, no phone number, no private key in the clear', async () => {
-  const tables = await t.app.db.query<{ name: string }>(`SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'`);
+  const tables = await t.app.db.query<{ name: string }>(
+    `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'`,
+  );
   expect(tables.length).toBeGreaterThan(10);
   let dump = '';
-  for (const { name } of tables) for (const row of await t.app.db.query(`SELECT to_jsonb(x) AS row FROM "${name}" x`)) dump += JSON.stringify(row);
+  for (const { name } of tables)
+    for (const row of await t.app.db.query(`SELECT to_jsonb(x) AS row FROM "${name}" x`))
+      dump += JSON.stringify(row);
   expect(dump).toContain('argon2id');
   expectNone(dump);
   // Every PKCS #8 document of a P-256 key begins with these octets; PEM with its line.
@@ -78,7 +88,12 @@ test('Redis holds no session id, code, token or phone number in the clear', asyn
   for await (const keys of redis.scanIterator({ MATCH: `${t.env['REDIS_KEY_PREFIX']}:*`, COUNT: 1000 }))
     for (const key of keys) {
       const type = await redis.type(key);
-      const value = type === 'hash' ? await redis.hGetAll(key) : type === 'zset' ? await redis.zRange(key, 0, -1) : await redis.get(key);
+      const value =
+        type === 'hash'
+          ? await redis.hGetAll(key)
+          : type === 'zset'
+            ? await redis.zRange(key, 0, -1)
+            : await redis.get(key);
       dump += key + JSON.stringify(value);
     }
   await redis.close();

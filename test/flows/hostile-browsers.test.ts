@@ -27,7 +27,11 @@ test('a form without the token, or with the token of another browser, is refused
     expect(answer.status).toBe(403);
     expect(answer.text).toContain('FORM_FROM_ELSEWHERE');
   }
-  expect((await browser.get((await rp.begin({ prompt: 'none' })).url, rp.redirectUri)).url.searchParams.get('error')).toBe('login_required');
+  expect(
+    (await browser.get((await rp.begin({ prompt: 'none' })).url, rp.redirectUri)).url.searchParams.get(
+      'error',
+    ),
+  ).toBe('login_required');
 });
 
 test('a form from another origin is refused even with the right token', async () => {
@@ -94,11 +98,27 @@ test('programs get JSON errors where browsers get pages', async () => {
   expect(await response.json()).toMatchObject({ error: 'invalid_client' });
   const missing = await fetch(`${t.origin}/nowhere`, { headers: { Accept: 'application/json' } });
   expect(missing.headers.get('content-type')).toContain('application/problem+json');
-  expect(await missing.json()).toMatchObject({ status: 404, code: 'NOT_FOUND', traceId: missing.headers.get('x-trace-id') });
+  expect(await missing.json()).toMatchObject({
+    status: 404,
+    code: 'NOT_FOUND',
+    traceId: missing.headers.get('x-trace-id'),
+  });
 });
 
-test.each(['//evil.example/x', 'https://evil.example', '/\\evil.example', 'javascript:alert(1)', '/\t/evil.example', ''])('preferences do not send anyone to %j', async (back) => {
-  const response = await fetch(`${t.origin}/preferences?${new URLSearchParams({ language: 'en', back })}`, { redirect: 'manual' });
+test.each([
+  '//evil.example/x',
+  'https://evil.example',
+  '/\\evil.example',
+  'javascript:alert(1)',
+  '/\t/evil.example',
+  '',
+])('preferences do not send anyone to %j', async (back) => {
+  const response = await fetch(
+    `${t.origin}/preferences?${new URLSearchParams({ language: 'en', back }).toString()}`,
+    {
+      redirect: 'manual',
+    },
+  );
   expect(response.status).toBe(303);
   expect(new URL(response.headers.get('location') ?? '', t.origin).origin).toBe(t.origin);
   expect(response.headers.get('location')).not.toContain('evil');
@@ -109,7 +129,10 @@ test('a form that is too large, of another type or not UTF-8 is a 4xx', async ()
   const page = await browser.get((await rp.begin()).url);
   const action = page.forms[0]?.action ?? '';
   const cookie = await browser.jar.getCookieString(page.url.href);
-  const send = (body: string | Buffer<ArrayBuffer>, type: string) => fetch(action, { method: 'POST', headers: { Cookie: cookie, 'Content-Type': type }, body }).then((response) => response.status);
+  const send = (body: string | Buffer<ArrayBuffer>, type: string) =>
+    fetch(action, { method: 'POST', headers: { Cookie: cookie, 'Content-Type': type }, body }).then(
+      (response) => response.status,
+    );
   const form = 'application/x-www-form-urlencoded';
   expect(await send('a'.repeat(20_000), form)).toBe(413);
   expect(await send('{}', 'application/json')).toBe(415);
@@ -120,7 +143,12 @@ test('a form that is too large, of another type or not UTF-8 is a 4xx', async ()
 test('every page is under the strict policy and its neighbours', async () => {
   const browser = new UserAgent();
   const signInPage = await browser.get((await rp.begin()).url);
-  const pages = [signInPage, await browser.get(`${signInPage.url.href}/register`), await browser.get(`${t.origin}/`), await browser.get(`${t.origin}/nowhere`)];
+  const pages = [
+    signInPage,
+    await browser.get(`${signInPage.url.href}/register`),
+    await browser.get(`${t.origin}/`),
+    await browser.get(`${t.origin}/nowhere`),
+  ];
   for (const page of pages) {
     const policy = page.headers.get('content-security-policy') ?? '';
     expect(policy).toContain("default-src 'none'");
@@ -132,7 +160,9 @@ test('every page is under the strict policy and its neighbours', async () => {
     expect(page.headers.get('x-content-type-options')).toBe('nosniff');
     expect(page.headers.get('cache-control')).toBe('no-store');
   }
-  expect(signInPage.headers.get('content-security-policy')).toContain(`form-action 'self' ${new URL(rp.redirectUri).origin};`);
+  expect(signInPage.headers.get('content-security-policy')).toContain(
+    `form-action 'self' ${new URL(rp.redirectUri).origin};`,
+  );
 });
 
 test('a sign-in cookie is HttpOnly, SameSite=Lax and ends with the browser', async () => {

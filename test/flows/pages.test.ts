@@ -25,10 +25,34 @@ afterAll(async () => {
 });
 
 const VIEWS = [
-  { name: 'phone-light-zh', viewport: { width: 320, height: 700 }, colorScheme: 'light', locale: 'zh-CN', large: false },
-  { name: 'phone-dark-en-large', viewport: { width: 320, height: 700 }, colorScheme: 'dark', locale: 'en', large: true },
-  { name: 'desktop-light-en', viewport: { width: 1280, height: 800 }, colorScheme: 'light', locale: 'en', large: false },
-  { name: 'desktop-dark-zh', viewport: { width: 1280, height: 800 }, colorScheme: 'dark', locale: 'zh-CN', large: false },
+  {
+    name: 'phone-light-zh',
+    viewport: { width: 320, height: 700 },
+    colorScheme: 'light',
+    locale: 'zh-CN',
+    large: false,
+  },
+  {
+    name: 'phone-dark-en-large',
+    viewport: { width: 320, height: 700 },
+    colorScheme: 'dark',
+    locale: 'en',
+    large: true,
+  },
+  {
+    name: 'desktop-light-en',
+    viewport: { width: 1280, height: 800 },
+    colorScheme: 'light',
+    locale: 'en',
+    large: false,
+  },
+  {
+    name: 'desktop-dark-zh',
+    viewport: { width: 1280, height: 800 },
+    colorScheme: 'dark',
+    locale: 'zh-CN',
+    large: false,
+  },
 ] as const;
 
 describe.each(VIEWS)('pages on $name', (view) => {
@@ -37,24 +61,38 @@ describe.each(VIEWS)('pages on $name', (view) => {
   const complaints: string[] = [];
 
   beforeAll(async () => {
-    browser = await openBrowser({ viewport: view.viewport, colorScheme: view.colorScheme, locale: view.locale });
+    browser = await openBrowser({
+      viewport: view.viewport,
+      colorScheme: view.colorScheme,
+      locale: view.locale,
+    });
     page = await browser.newPage();
     // Whatever the policy refuses, or the browser cannot load, is said on the console.
-    page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
+    page.on(
+      'console',
+      (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()),
+    );
     page.on('request', (request) => {
       const { origin } = new URL(request.url());
-      if (origin !== t.origin && origin !== new URL(rp.redirectUri).origin) complaints.push(`request to ${origin}`);
+      if (origin !== t.origin && origin !== new URL(rp.redirectUri).origin)
+        complaints.push(`request to ${origin}`);
     });
     // The portal's own page: what matters is that the browser was allowed to go there.
-    await page.route(`${new URL(rp.redirectUri).origin}/**`, (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>portal</title>' }));
+    await page.route(`${new URL(rp.redirectUri).origin}/**`, (route) =>
+      route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>portal</title>' }),
+    );
     await page.goto(`${t.origin}/`);
     if (view.large) await page.click('a[href*="type=large"]');
   });
   afterAll(() => browser.close());
 
   async function look(name: string): Promise<void> {
-    if (pictures !== undefined) await page.screenshot({ path: `${pictures}/${name}-${view.name}.png`, fullPage: true });
-    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), `${name} scrolls sideways`).toBe(true);
+    if (pictures !== undefined)
+      await page.screenshot({ path: `${pictures}/${name}-${view.name}.png`, fullPage: true });
+    expect(
+      await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+      `${name} scrolls sideways`,
+    ).toBe(true);
     expect(await page.getAttribute('html', 'lang')).toBe(view.locale);
     expect(await page.getAttribute('html', 'data-type')).toBe(view.large ? 'large' : null);
     expect(await page.locator('h1').count()).toBe(1);
@@ -99,7 +137,9 @@ describe.each(VIEWS)('pages on $name', (view) => {
     // Chromium holds `form-action` against the redirect after the POST: arriving proves that the policy allows the portal.
     await page.waitForURL(`${rp.redirectUri}**`);
 
-    await page.goto(`${t.origin}/end-session?client_id=zhejiang&post_logout_redirect_uri=${encodeURIComponent(new URL('/', rp.redirectUri).href)}`);
+    await page.goto(
+      `${t.origin}/end-session?client_id=zhejiang&post_logout_redirect_uri=${encodeURIComponent(new URL('/', rp.redirectUri).href)}`,
+    );
     await look('sign-out');
     await page.click('button[name="logout"]');
     await page.waitForURL(new URL('/', rp.redirectUri).href);
@@ -118,7 +158,9 @@ describe.each(VIEWS)('pages on $name', (view) => {
     await page.goto(`${t.origin}/authorize?client_id=nobody`);
     await look('unknown-portal');
     // The browser itself reports these three answers as failed loads.
-    const unexpected = complaints.filter((line) => !/the server responded with a status of (400|404|422)/.test(line));
+    const unexpected = complaints.filter(
+      (line) => !/the server responded with a status of (400|404|422)/.test(line),
+    );
     expect(unexpected).toEqual([]);
   });
 
@@ -140,7 +182,9 @@ test('without JavaScript a whole sign-in works, form_post by a button', async ()
   await t.app.identity.register(person);
   const browser = await openBrowser({ javaScriptEnabled: false, locale: 'zh-CN' });
   const page = await browser.newPage();
-  await page.route(`${new URL(rp.redirectUri).origin}/**`, (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>portal</title>' }));
+  await page.route(`${new URL(rp.redirectUri).origin}/**`, (route) =>
+    route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>portal</title>' }),
+  );
   await page.goto((await rp.begin({ response_mode: 'form_post', scope: 'openid' })).url.href);
   await page.fill('#identifier', person.identifier);
   await page.fill('#password', person.password);

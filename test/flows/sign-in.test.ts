@@ -21,11 +21,20 @@ afterAll(async () => {
   await t.stop();
 });
 
-async function register(browser: UserAgent, person: { identifier: string; password: string }, rp = guangdong) {
+async function register(
+  browser: UserAgent,
+  person: { identifier: string; password: string },
+  rp = guangdong,
+) {
   const attempt = await rp.begin();
   const page = await browser.get(attempt.url);
   const form = await browser.get(`${page.url.href}/register`);
-  const callback = await browser.submit(form, { ...person, passwordAgain: person.password }, '/register', rp.redirectUri);
+  const callback = await browser.submit(
+    form,
+    { ...person, passwordAgain: person.password },
+    '/register',
+    rp.redirectUri,
+  );
   return { ...attempt, callback: callback.url };
 }
 
@@ -38,7 +47,10 @@ describe('sign-in', () => {
     expect(accountId).toMatch(/^acc_/);
     expect(tokens.claims()).toMatchObject({ aud: 'guangdong', amr: ['pwd'], iss: t.origin });
     expect(tokens.claims()?.sub).not.toContain(accountId);
-    const [stored] = await t.app.db.query<{ hash: string }>('SELECT hash FROM password_credentials WHERE account_id = $1', [accountId]);
+    const [stored] = await t.app.db.query<{ hash: string }>(
+      'SELECT hash FROM password_credentials WHERE account_id = $1',
+      [accountId],
+    );
     expect(stored?.hash).toMatch(/^\$argon2id\$v=19\$m=7168,t=1,p=1\$/);
   });
 
@@ -49,9 +61,15 @@ describe('sign-in', () => {
     const first = await signIn(zhejiang, browser, person);
     const second = await signIn(guangdong, browser, person);
     expect(second.page.visited.some((url) => url.pathname.startsWith('/interaction'))).toBe(false);
-    const [a, b] = [await zhejiang.redeem(first.callback, first), await guangdong.redeem(second.callback, second)];
+    const [a, b] = [
+      await zhejiang.redeem(first.callback, first),
+      await guangdong.redeem(second.callback, second),
+    ];
     expect(a.claims()?.sub).not.toBe(b.claims()?.sub);
-    const rows = await t.app.db.query<{ sub: string }>('SELECT sub FROM pairwise_subjects WHERE sub = ANY($1)', [[a.claims()?.sub, b.claims()?.sub]]);
+    const rows = await t.app.db.query<{ sub: string }>(
+      'SELECT sub FROM pairwise_subjects WHERE sub = ANY($1)',
+      [[a.claims()?.sub, b.claims()?.sub]],
+    );
     expect(rows).toHaveLength(2);
   });
 
@@ -73,13 +91,20 @@ describe('sign-in', () => {
     await register(new UserAgent(), person);
     const browser = new UserAgent();
     const attempt = await zhejiang.begin();
-    const consent = await browser.submit(await browser.get(attempt.url), person, '/sign-in', zhejiang.redirectUri);
+    const consent = await browser.submit(
+      await browser.get(attempt.url),
+      person,
+      '/sign-in',
+      zhejiang.redirectUri,
+    );
     expect(consent.url.pathname).toMatch(/^\/interaction\//);
     expect(consent.text).toContain('199****1111');
     expect(consent.text).not.toContain('19900001111');
     const callback = await browser.submit(consent, { decision: 'allow' }, '/consent', zhejiang.redirectUri);
     const tokens = await zhejiang.redeem(callback.url, attempt);
-    const userinfo = await (await fetch(`${t.origin}/userinfo`, { headers: { Authorization: `Bearer ${tokens.access_token}` } })).json();
+    const userinfo = await (
+      await fetch(`${t.origin}/userinfo`, { headers: { Authorization: `Bearer ${tokens.access_token}` } })
+    ).json();
     expect(userinfo).toMatchObject({ phone_number: '+8619900001111', phone_number_verified: false });
     expect(userinfo).not.toHaveProperty('preferred_username');
     const again = await signIn(zhejiang, browser, person);
@@ -91,7 +116,12 @@ describe('sign-in', () => {
     await register(new UserAgent(), person);
     const browser = new UserAgent();
     const attempt = await zhejiang.begin();
-    const consent = await browser.submit(await browser.get(attempt.url), { ...person }, '/sign-in', zhejiang.redirectUri);
+    const consent = await browser.submit(
+      await browser.get(attempt.url),
+      { ...person },
+      '/sign-in',
+      zhejiang.redirectUri,
+    );
     const callback = await browser.submit(consent, { decision: 'deny' }, '/consent', zhejiang.redirectUri);
     expect(callback.url.searchParams.get('error')).toBe('access_denied');
     expect(callback.url.searchParams.get('iss')).toBe(t.origin);
@@ -101,7 +131,12 @@ describe('sign-in', () => {
   test('who goes back without signing in arrives at the portal with access_denied', async () => {
     const browser = new UserAgent();
     const attempt = await guangdong.begin();
-    const callback = await browser.submit(await browser.get(attempt.url), {}, '/cancel', guangdong.redirectUri);
+    const callback = await browser.submit(
+      await browser.get(attempt.url),
+      {},
+      '/cancel',
+      guangdong.redirectUri,
+    );
     expect(callback.url.searchParams.get('error')).toBe('access_denied');
   });
 
@@ -115,14 +150,21 @@ describe('sign-in', () => {
       expect(page.text).not.toContain(password);
       const [, , uid = ''] = page.url.pathname.split('/');
       const csrf = page.forms[0]?.fields['csrf'] ?? '';
-      const blank = (text: string) => text.replaceAll(identifier, 'ID').replaceAll(uid, 'UID').replaceAll(csrf, 'CSRF').replace(/nonce="[^"]*"/g, '');
+      const blank = (text: string) =>
+        text
+          .replaceAll(identifier, 'ID')
+          .replaceAll(uid, 'UID')
+          .replaceAll(csrf, 'CSRF')
+          .replace(/nonce="[^"]*"/g, '');
       return { status: page.status, text: blank(page.text), headers: [...page.headers.keys()].sort() };
     };
     const wrong = await answer(person.identifier, 'not the password at all');
     expect(wrong.status).toBe(422);
     expect(await answer('nobody-of-this-name', 'not the password at all')).toEqual(wrong);
     expect(await answer('李', 'not the password at all')).toEqual(wrong);
-    await t.app.db.query(`UPDATE accounts SET state = 'locked' WHERE id = $1`, [await t.app.identity.find(person.identifier)]);
+    await t.app.db.query(`UPDATE accounts SET state = 'locked' WHERE id = $1`, [
+      await t.app.identity.find(person.identifier),
+    ]);
     expect(await answer(person.identifier, person.password)).toEqual(wrong);
   });
 
@@ -130,7 +172,11 @@ describe('sign-in', () => {
     const browser = new UserAgent({ 'Accept-Language': 'en' });
     const attempt = await guangdong.begin();
     const form = await browser.get(`${(await browser.get(attempt.url)).url.href}/register`);
-    const page = await browser.submit(form, { identifier: 'x', password: 'short', passwordAgain: 'shorter' }, '/register');
+    const page = await browser.submit(
+      form,
+      { identifier: 'x', password: 'short', passwordAgain: 'shorter' },
+      '/register',
+    );
     expect(page.status).toBe(422);
     expect(page.text).toContain('at least 15 characters');
     expect(page.text).toContain('The two passwords are not the same');
@@ -145,7 +191,11 @@ describe('sign-in', () => {
     const browser = new UserAgent({ 'Accept-Language': 'en' });
     const attempt = await guangdong.begin();
     const form = await browser.get(`${(await browser.get(attempt.url)).url.href}/register`);
-    const page = await browser.submit(form, { ...person, identifier: person.identifier.toUpperCase(), passwordAgain: person.password }, '/register');
+    const page = await browser.submit(
+      form,
+      { ...person, identifier: person.identifier.toUpperCase(), passwordAgain: person.password },
+      '/register',
+    );
     expect(page.text).toContain('already registered');
   });
 
@@ -171,21 +221,42 @@ describe('sign-in', () => {
     const response = await fetch(`${t.origin}/token`, {
       method: 'POST',
       headers: { Authorization: `Basic ${btoa(`guangdong:${guangdong.secret}`)}` },
-      body: new URLSearchParams({ grant_type: 'authorization_code', code: callbackCode ?? '', redirect_uri: guangdong.redirectUri, code_verifier: attempt.verifier }),
+      body: new URLSearchParams({
+        grant_type: 'authorization_code',
+        code: callbackCode ?? '',
+        redirect_uri: guangdong.redirectUri,
+        code_verifier: attempt.verifier,
+      }),
     });
     const { id_token: idToken } = (await response.json()) as { id_token: string };
-    const header = JSON.parse(Buffer.from(idToken.split('.')[0] ?? '', 'base64url').toString()) as { alg: string; kid: string };
-    const { keys } = (await (await fetch(`${t.origin}/jwks`)).json()) as { keys: { kid: string; d?: string }[] };
+    const header = JSON.parse(Buffer.from(idToken.split('.')[0] ?? '', 'base64url').toString()) as {
+      alg: string;
+      kid: string;
+    };
+    const { keys } = (await (await fetch(`${t.origin}/jwks`)).json()) as {
+      keys: { kid: string; d?: string }[];
+    };
     expect(header).toMatchObject({ alg: 'ES256', kid: keys[0]?.kid });
     expect(keys.every((key) => key.d === undefined)).toBe(true);
-    expect(decodeJwt(idToken)).toMatchObject({ nonce: 'n-1', aud: 'guangdong', sid: expect.any(String) as string });
+    expect(decodeJwt(idToken)).toMatchObject({
+      nonce: 'n-1',
+      aud: 'guangdong',
+      sid: expect.any(String) as string,
+    });
   });
 
   test('a portal with a wrong secret gets invalid_client, and several secrets may be good at once', async () => {
     const ask = (secret: string) =>
       fetch(`${t.origin}/token`, {
         method: 'POST',
-        body: new URLSearchParams({ grant_type: 'authorization_code', code: 'x', redirect_uri: guangdong.redirectUri, code_verifier: 'x'.repeat(43), client_id: 'guangdong', client_secret: secret }),
+        body: new URLSearchParams({
+          grant_type: 'authorization_code',
+          code: 'x',
+          redirect_uri: guangdong.redirectUri,
+          code_verifier: 'x'.repeat(43),
+          client_id: 'guangdong',
+          client_secret: secret,
+        }),
       }).then((response) => response.json() as Promise<{ error: string }>);
     const second = await t.app.portals.issueSecret('guangdong');
     expect(await ask('wrong')).toMatchObject({ error: 'invalid_client' });
@@ -202,7 +273,11 @@ describe('sign-in', () => {
   });
 
   test('a scope that the portal is not registered for is not granted', async () => {
-    const modest = await registerRelyingParty(t, { clientId: 'modest', scopes: ['openid'], scope: 'openid phone' });
+    const modest = await registerRelyingParty(t, {
+      clientId: 'modest',
+      scopes: ['openid'],
+      scope: 'openid phone',
+    });
     const page = await new UserAgent().get((await modest.begin()).url, modest.redirectUri);
     expect(page.url.searchParams.get('error')).toBe('invalid_scope');
     await modest.stop();
@@ -211,6 +286,13 @@ describe('sign-in', () => {
   test('all of this is on record, and the chain holds', async () => {
     expect(await checkChain(t.app.audit)).toMatchObject({ finding: undefined });
     const types = await t.app.db.query<{ type: string }>('SELECT DISTINCT type FROM audit_events');
-    expect(types.map((row) => row.type)).toEqual(expect.arrayContaining(['account.registered', 'account.signed-in', 'consent.given', 'portal.registered']));
+    expect(types.map((row) => row.type)).toEqual(
+      expect.arrayContaining([
+        'account.registered',
+        'account.signed-in',
+        'consent.given',
+        'portal.registered',
+      ]),
+    );
   });
 });

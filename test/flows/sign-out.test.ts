@@ -35,7 +35,11 @@ async function signedInAtBoth() {
 }
 
 function endSession(rp: RelyingParty, idToken: string | undefined): URL {
-  return buildEndSessionUrl(rp.client, { id_token_hint: idToken ?? '', post_logout_redirect_uri: new URL('/', rp.redirectUri).href, state: 's-1' });
+  return buildEndSessionUrl(rp.client, {
+    id_token_hint: idToken ?? '',
+    post_logout_redirect_uri: new URL('/', rp.redirectUri).href,
+    state: 's-1',
+  });
 }
 
 test('signing out everywhere reaches every portal with a valid logout token, ends the session and comes back with the state', async () => {
@@ -43,28 +47,54 @@ test('signing out everywhere reaches every portal with a valid logout token, end
   const question = await browser.get(endSession(zhejiang, tokens.id_token));
   expect(question.text).toContain('测试门户 guangdong');
   expect(question.text).not.toContain(tokens.id_token);
-  const after = await browser.submit(question, { logout: 'yes' }, '/confirm', new URL('/', zhejiang.redirectUri).href);
+  const after = await browser.submit(
+    question,
+    { logout: 'yes' },
+    '/confirm',
+    new URL('/', zhejiang.redirectUri).href,
+  );
   expect(after.url.searchParams.get('state')).toBe('s-1');
 
   const keys = createRemoteJWKSet(new URL(`${t.origin}/jwks`));
-  for (const [rp, claims] of [[zhejiang, tokens.claims()], [guangdong, others.claims()]] as const) {
+  for (const [rp, claims] of [
+    [zhejiang, tokens.claims()],
+    [guangdong, others.claims()],
+  ] as const) {
     expect(rp.logouts).toHaveLength(1);
-    const { payload } = await jwtVerify(rp.logouts[0]?.get('logout_token') ?? '', keys, { issuer: t.origin, audience: rp.clientId, typ: 'logout+jwt', algorithms: ['ES256'] });
-    expect(payload).toMatchObject({ sub: claims?.sub, sid: claims?.['sid'], events: { 'http://schemas.openid.net/event/backchannel-logout': {} } });
+    const { payload } = await jwtVerify(rp.logouts[0]?.get('logout_token') ?? '', keys, {
+      issuer: t.origin,
+      audience: rp.clientId,
+      typ: 'logout+jwt',
+      algorithms: ['ES256'],
+    });
+    expect(payload).toMatchObject({
+      sub: claims?.sub,
+      sid: claims?.['sid'],
+      events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+    });
     expect(payload).not.toHaveProperty('nonce');
   }
   const again = await browser.get((await guangdong.begin({ prompt: 'none' })).url, guangdong.redirectUri);
   expect(again.url.searchParams.get('error')).toBe('login_required');
-  const userinfo = await fetch(`${t.origin}/userinfo`, { headers: { Authorization: `Bearer ${others.access_token}` } });
+  const userinfo = await fetch(`${t.origin}/userinfo`, {
+    headers: { Authorization: `Bearer ${others.access_token}` },
+  });
   expect(userinfo.status).toBe(401);
 });
 
 test('signing out of one portal alone leaves the other signed in', async () => {
   const { browser, tokens, others } = await signedInAtBoth();
-  await browser.submit(await browser.get(endSession(zhejiang, tokens.id_token)), {}, '/confirm', new URL('/', zhejiang.redirectUri).href);
+  await browser.submit(
+    await browser.get(endSession(zhejiang, tokens.id_token)),
+    {},
+    '/confirm',
+    new URL('/', zhejiang.redirectUri).href,
+  );
   expect(zhejiang.logouts).toHaveLength(1);
   expect(guangdong.logouts).toHaveLength(0);
-  const userinfo = await fetch(`${t.origin}/userinfo`, { headers: { Authorization: `Bearer ${others.access_token}` } });
+  const userinfo = await fetch(`${t.origin}/userinfo`, {
+    headers: { Authorization: `Bearer ${others.access_token}` },
+  });
   expect(userinfo.status).toBe(200);
   const silent = await browser.get((await guangdong.begin({ prompt: 'none' })).url, guangdong.redirectUri);
   expect(silent.url.searchParams.get('code')).toBeTruthy();
@@ -72,7 +102,11 @@ test('signing out of one portal alone leaves the other signed in', async () => {
 
 test('without a registered return address the person ends on our own page', async () => {
   const { browser } = await signedInAtBoth();
-  const page = await browser.submit(await browser.get(`${t.origin}/end-session`), { logout: 'yes' }, '/confirm');
+  const page = await browser.submit(
+    await browser.get(`${t.origin}/end-session`),
+    { logout: 'yes' },
+    '/confirm',
+  );
   expect(page.url.pathname).toBe('/end-session/success');
   expect(page.text).toContain('您已退出登录');
 });
@@ -100,7 +134,10 @@ test('a different person signing in over a live session signs the first one out,
   const tokens = await zhejiang.redeem(callback.url, attempt);
   expect(guangdong.logouts).toHaveLength(1);
   const accountId = await t.app.identity.find(other.identifier);
-  const [row] = await t.app.db.query<{ account_id: string }>('SELECT account_id FROM pairwise_subjects WHERE sub = $1', [tokens.claims()?.sub]);
+  const [row] = await t.app.db.query<{ account_id: string }>(
+    'SELECT account_id FROM pairwise_subjects WHERE sub = $1',
+    [tokens.claims()?.sub],
+  );
   expect(row?.account_id).toBe(accountId);
 });
 
@@ -109,7 +146,11 @@ test('form_post carries the answer to the portal by a page of ours', async () =>
   const attempt = await guangdong.begin({ response_mode: 'form_post' });
   const page = await browser.submit(await browser.get(attempt.url), { ...person }, '/sign-in');
   expect(page.forms[0]?.action.href).toBe(guangdong.redirectUri);
-  expect(page.forms[0]?.fields).toMatchObject({ state: attempt.state, iss: t.origin, code: expect.any(String) as string });
+  expect(page.forms[0]?.fields).toMatchObject({
+    state: attempt.state,
+    iss: t.origin,
+    code: expect.any(String) as string,
+  });
   expect(page.text).toContain('继续前往');
 });
 

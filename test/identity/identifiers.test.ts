@@ -1,7 +1,14 @@
 import { expect, test } from 'vitest';
 import { parseIdentifier } from '../../src/identity/identifiers.ts';
 
-test.each(['13800138000', '+8613800138000', '8613800138000', ' 138 0013 8000 ', '138-0013-8000', '１３８００１３８０００'])('%s is one phone number in its one form', (text) => {
+test.each([
+  '13800138000',
+  '+8613800138000',
+  '8613800138000',
+  ' 138 0013 8000 ',
+  '138-0013-8000',
+  '１３８００１３８０００',
+])('%s is one phone number in its one form', (text) => {
   expect(parseIdentifier(text)).toEqual({ kind: 'phone', value: '+8613800138000' });
 });
 
@@ -13,9 +20,19 @@ test.each([
   expect(parseIdentifier(text)).toEqual({ kind: 'username', value });
 });
 
-test.each(['', 'abc', '12800138000', '1380013800', '138001380001', '9lives', 'li hua', 'a'.repeat(33), 'lihua@example.cn', '李华', 'li\u0000hua', '../etc'])(
-  '%j is neither',
-  (text) => {
-    expect(parseIdentifier(text)).toBeUndefined();
-  },
-);
+test.each([
+  '',
+  'abc',
+  '12800138000',
+  '1380013800',
+  '138001380001',
+  '9lives',
+  'li hua',
+  'a'.repeat(33),
+  'lihua@example.cn',
+  '李华',
+  'li\u0000hua',
+  '../etc',
+])('%j is neither', (text) => {
+  expect(parseIdentifier(text)).toBeUndefined();
+});

@@ -28,5 +28,8 @@ test('refuses every single wrong digit of a valid code', () => {
   for (let i = 0; i < 18; i++)
     for (const sign of '0123456789')
       if (sign !== valid[i] && /\d/.test(valid.charAt(i)))
-        expect(isUnifiedSocialCreditCode(valid.slice(0, i) + sign + valid.slice(i + 1)), `${sign} at ${i}`).toBe(false);
+        expect(
+          isUnifiedSocialCreditCode(valid.slice(0, i) + sign + valid.slice(i + 1)),
+          `${sign} at ${i}`,
+        ).toBe(false);
 });

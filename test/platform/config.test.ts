@@ -20,7 +20,8 @@ function problemsOf(raw: RawEnv): Record<string, string> {
   try {
     toConfig(readEnv(raw));
   } catch (error) {
-    if (error instanceof ConfigError) return Object.fromEntries(error.problems.map((p) => [p.variable, p.problem]));
+    if (error instanceof ConfigError)
+      return Object.fromEntries(error.problems.map((p) => [p.variable, p.problem]));
     throw error;
   }
   return {};
@@ -29,8 +30,16 @@ function problemsOf(raw: RawEnv): Record<string, string> {
 describe('configuration', () => {
   test('server mode is chosen by both addresses and is frozen to its depth', () => {
     const { config, secrets } = toConfig(readEnv(server()));
-    expect(config).toMatchObject({ mode: 'server', issuer: 'https://id.example.cn', port: 3000, outboundNetworks: [], proxyHops: 0 });
-    expect(Object.isFrozen(config) && Object.isFrozen(config.argon2) && Object.isFrozen(config.database)).toBe(true);
+    expect(config).toMatchObject({
+      mode: 'server',
+      issuer: 'https://id.example.cn',
+      port: 3000,
+      outboundNetworks: [],
+      proxyHops: 0,
+    });
+    expect(
+      Object.isFrozen(config) && Object.isFrozen(config.argon2) && Object.isFrozen(config.database),
+    ).toBe(true);
     expect(secrets.cookieKeys).toHaveLength(2);
   });
 
@@ -38,7 +47,12 @@ describe('configuration', () => {
     const folder = mkdtempSync(join(tmpdir(), 'yinxin-keys-'));
     const raw = { KEYS_DIRECTORY: join(folder, 'keys') };
     const first = toConfig(readEnv(raw));
-    expect(first.config).toMatchObject({ mode: 'embedded', issuer: 'http://localhost:3000', host: '127.0.0.1', outboundNetworks: ['127.0.0.0/8', '::1/128'] });
+    expect(first.config).toMatchObject({
+      mode: 'embedded',
+      issuer: 'http://localhost:3000',
+      host: '127.0.0.1',
+      outboundNetworks: ['127.0.0.0/8', '::1/128'],
+    });
     const path = join(folder, 'keys', 'development-secrets.json');
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const kept = readFileSync(path, 'utf8');
@@ -77,25 +91,38 @@ describe('configuration', () => {
 
   test('a secret that serves two purposes is refused', () => {
     const raw = { ...server() };
-    expect(problemsOf({ ...raw, DATA_KEY: raw['KEY_ENCRYPTION_KEY'] })).toEqual({ DATA_KEY: 'repeats the value of KEY_ENCRYPTION_KEY' });
+    expect(problemsOf({ ...raw, DATA_KEY: raw['KEY_ENCRYPTION_KEY'] })).toEqual({
+      DATA_KEY: 'repeats the value of KEY_ENCRYPTION_KEY',
+    });
   });
 
   test('server mode without a single secret names each of them', () => {
     const problems = problemsOf({ DATABASE_URL: 'postgres://db/x', REDIS_URL: 'redis://cache' });
-    expect(Object.keys(problems).sort()).toEqual(['COOKIE_KEYS', 'DATA_KEY', 'ISSUER', 'KEY_ENCRYPTION_KEY', 'PASSWORD_PEPPER']);
+    expect(Object.keys(problems).sort()).toEqual([
+      'COOKIE_KEYS',
+      'DATA_KEY',
+      'ISSUER',
+      'KEY_ENCRYPTION_KEY',
+      'PASSWORD_PEPPER',
+    ]);
   });
 
   test('a secret may be a file', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'yinxin-secret-')), 'data-key');
     writeFileSync(path, `${secret()}\n`);
     expect(problemsOf({ ...server(), DATA_KEY: undefined, DATA_KEY_FILE: path })).toEqual({});
-    expect(problemsOf({ ...server(), DATA_KEY_FILE: '/nowhere/data-key' })).toEqual({ DATA_KEY_FILE: 'names a file that cannot be read' });
+    expect(problemsOf({ ...server(), DATA_KEY_FILE: '/nowhere/data-key' })).toEqual({
+      DATA_KEY_FILE: 'names a file that cannot be read',
+    });
   });
 
-  test.each(['https://id.example.cn/', 'https://id.example.cn/path', 'ftp://id.example.cn', 'nonsense', 'https://user@id.example.cn'])(
-    'the issuer %s is refused',
-    (issuer) => {
-      expect(problemsOf({ ...server(), ISSUER: issuer })).toHaveProperty('ISSUER');
-    },
-  );
+  test.each([
+    'https://id.example.cn/',
+    'https://id.example.cn/path',
+    'ftp://id.example.cn',
+    'nonsense',
+    'https://user@id.example.cn',
+  ])('the issuer %s is refused', (issuer) => {
+    expect(problemsOf({ ...server(), ISSUER: issuer })).toHaveProperty('ISSUER');
+  });
 });

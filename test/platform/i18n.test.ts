@@ -3,21 +3,29 @@ import { expect, test } from 'vitest';
 import { loadLanguages } from '../../src/platform/i18n.ts';
 
 const languages = loadLanguages();
-const catalogue = (code: string) => JSON.parse(readFileSync(new URL(`../../config/languages/${code}.json`, import.meta.url), 'utf8')) as Record<string, string>;
-const placeholders = (message: string) => [...message.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
+const catalogue = (code: string) =>
+  JSON.parse(readFileSync(new URL(`../../config/languages/${code}.json`, import.meta.url), 'utf8')) as Record<
+    string,
+    string
+  >;
+const placeholders = (message: string) =>
+  [...message.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name).toSorted((a, b) => a.localeCompare(b));
 
 test('every language has every message, with the same placeholders', () => {
   const reference = catalogue('zh-CN');
   for (const { code } of languages.all) {
     const messages = catalogue(code);
     expect(Object.keys(messages), code).toEqual(Object.keys(reference));
-    for (const [key, message] of Object.entries(messages)) expect(placeholders(message), `${code} ${key}`).toEqual(placeholders(reference[key] ?? ''));
+    for (const [key, message] of Object.entries(messages))
+      expect(placeholders(message), `${code} ${key}`).toEqual(placeholders(reference[key] ?? ''));
   }
 });
 
 test('every message is used, and every message that is used exists', () => {
   const keys = Object.keys(catalogue('zh-CN'));
-  const sources = [...globSync('views/**/*.eta'), ...globSync('src/**/*.ts')].map((file) => readFileSync(file, 'utf8')).join('\n');
+  const sources = [...globSync('views/**/*.eta'), ...globSync('src/**/*.ts')]
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n');
   const used = new Set([...sources.matchAll(/'((?:[a-z]+[A-Z]?\w*\.)+\w+)'/g)].map(([, key]) => key));
   // Keys that are put together from a code or a scope.
   const composed = /^(error\.\w+\.(title|message)|home\.\w+(Title|Text)|scope\..*|language\.name)$/;

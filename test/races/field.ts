@@ -28,10 +28,14 @@ export async function startField(stores: { databaseUrl: string; redisUrl: string
     OUTBOUND_NETWORKS: '127.0.0.0/8,::1/128',
   };
   // Both at once, on an empty database.
-  const processes = await Promise.all(ports.map((port) => startProcess(['serve'], { ...env, PORT: String(port) })));
+  const processes = await Promise.all(
+    ports.map((port) => startProcess(['serve'], { ...env, PORT: String(port) })),
+  );
   const app = await createApp(toConfig(env), { logger: silentLogger });
   const origin = `http://localhost:${ports[0]}`;
-  const rps = await Promise.all(Array.from({ length: 9 }, (_, i) => registerRelyingParty({ app, origin }, { clientId: `race-${i}` })));
+  const rps = await Promise.all(
+    Array.from({ length: 9 }, (_, i) => registerRelyingParty({ app, origin }, { clientId: `race-${i}` })),
+  );
   const [rp, ...eight] = rps;
   if (!rp) throw new Error('no portal');
   return {

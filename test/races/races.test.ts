@@ -19,7 +19,9 @@ afterAll(async () => {
 
 test('two processes that start at once on an empty database make one set of tables and one set of keys', async () => {
   const db = connectPg(database.url, { poolSize: 1, logger: silentLogger });
-  expect(await db.query('SELECT purpose, count(*) AS n FROM custody_keys GROUP BY purpose ORDER BY purpose')).toEqual([
+  expect(
+    await db.query('SELECT purpose, count(*) AS n FROM custody_keys GROUP BY purpose ORDER BY purpose'),
+  ).toEqual([
     { purpose: 'audit', n: 1 },
     { purpose: 'issuing-ca', n: 1 },
     { purpose: 'root-ca', n: 1 },

@@ -12,7 +12,9 @@ export interface Field {
 const PARALLEL = 20;
 
 /** One authorization code redeemed by twenty at once, half of them at each process. @returns the status codes and errors. */
-export async function raceForCode(field: Field): Promise<{ statuses: number[]; errors: string[]; tokenAfterwards: number }> {
+export async function raceForCode(
+  field: Field,
+): Promise<{ statuses: number[]; errors: string[]; tokenAfterwards: number }> {
   const { rp, origins } = field;
   const person = newPerson();
   await field.register(person);
@@ -29,11 +31,16 @@ export async function raceForCode(field: Field): Promise<{ statuses: number[]; e
           code_verifier: attempt.verifier,
         }),
       });
-      return { status: response.status, body: (await response.json()) as { error?: string; access_token?: string } };
+      return {
+        status: response.status,
+        body: (await response.json()) as { error?: string; access_token?: string },
+      };
     }),
   );
   const winner = answers.find(({ status }) => status === 200);
-  const userinfo = await fetch(`${origins[0]}/userinfo`, { headers: { Authorization: `Bearer ${winner?.body.access_token}` } });
+  const userinfo = await fetch(`${origins[0]}/userinfo`, {
+    headers: { Authorization: `Bearer ${winner?.body.access_token}` },
+  });
   return {
     statuses: answers.map(({ status }) => status),
     errors: [...new Set(answers.flatMap(({ body }) => body.error ?? []))],
@@ -43,7 +50,9 @@ export async function raceForCode(field: Field): Promise<{ statuses: number[]; e
 }
 
 /** One pushed request used by twenty at once, each with its own signed-in browser session. */
-export async function raceForRequestUri(field: Field): Promise<{ codes: number; errors: string[]; serverErrors: number }> {
+export async function raceForRequestUri(
+  field: Field,
+): Promise<{ codes: number; errors: string[]; serverErrors: number }> {
   const { rp, origins } = field;
   const person = newPerson();
   await field.register(person);
@@ -59,12 +68,21 @@ export async function raceForRequestUri(field: Field): Promise<{ codes: number; 
   const cookie = await browser.jar.getCookieString(origins[0]);
   const answers = await Promise.all(
     Array.from({ length: PARALLEL }, async (_, i) => {
-      const target = `${origins[i % 2]}/authorize?${new URLSearchParams({ client_id: rp.clientId, request_uri: requestUri })}`;
-      const response = await fetch(target, { redirect: 'manual', headers: { Cookie: cookie, Accept: 'application/json' } });
+      const target = `${origins[i % 2]}/authorize?${new URLSearchParams({ client_id: rp.clientId, request_uri: requestUri }).toString()}`;
+      const response = await fetch(target, {
+        redirect: 'manual',
+        headers: { Cookie: cookie, Accept: 'application/json' },
+      });
       const location = response.headers.get('location');
       const text = await response.text();
       const back = location === null ? undefined : new URL(location, target).searchParams;
-      return { status: response.status, code: back?.get('code'), error: back?.get('error') ?? (location === null ? (JSON.parse(text) as { error?: string }).error : undefined) };
+      return {
+        status: response.status,
+        code: back?.get('code'),
+        error:
+          back?.get('error') ??
+          (location === null ? (JSON.parse(text) as { error?: string }).error : undefined),
+      };
     }),
   );
   return {
@@ -86,7 +104,10 @@ export async function openEightPortals(field: Field): Promise<number> {
   await Promise.all(
     eight.map(async (portal, i) => {
       const { url } = await portal.begin();
-      await fetch(url.href.replace(origins[0], origins[i % 2] ?? ''), { redirect: 'manual', headers: { Cookie: cookie } });
+      await fetch(url.href.replace(origins[0], origins[i % 2] ?? ''), {
+        redirect: 'manual',
+        headers: { Cookie: cookie },
+      });
     }),
   );
   await browser.submit(await browser.get(`${origins[0]}/end-session`), { logout: 'yes' }, '/confirm');

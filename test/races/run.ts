@@ -11,10 +11,15 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 try {
   for (let round = 0; round < rounds; round++) {
     const code = await raceForCode(field);
-    if (code.statuses.filter((status) => status === 200).length !== 1 || code.tokenAfterwards !== 401 || code.statuses.some((status) => status >= 500))
+    if (
+      code.statuses.filter((status) => status === 200).length !== 1 ||
+      code.tokenAfterwards !== 401 ||
+      code.statuses.some((status) => status >= 500)
+    )
       failures.push(`code, round ${round}: ${JSON.stringify(code)}`);
     const pushed = await raceForRequestUri(field);
-    if (pushed.codes !== 1 || pushed.serverErrors > 0) failures.push(`request_uri, round ${round}: ${JSON.stringify(pushed)}`);
+    if (pushed.codes !== 1 || pushed.serverErrors > 0)
+      failures.push(`request_uri, round ${round}: ${JSON.stringify(pushed)}`);
     const reached = await openEightPortals(field);
     if (reached !== 8) failures.push(`eight portals, round ${round}: ${reached} reached`);
   }

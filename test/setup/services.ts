@@ -27,7 +27,10 @@ const TOOLS: Readonly<Record<string, string>> = {
   certutil: 'libnss3-tools',
   openssl: 'openssl',
 };
-const CJK_FONT = { path: '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc', package: 'fonts-noto-cjk' };
+const CJK_FONT = {
+  path: '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc',
+  package: 'fonts-noto-cjk',
+};
 
 export interface Services {
   readonly databaseUrl: string;
@@ -50,7 +53,12 @@ export async function startServices(): Promise<Services> {
   const started: ChildProcess[] = [];
   const stop = async () => {
     for (const child of started) child.kill('SIGINT');
-    await Promise.all(started.map((child) => new Promise((resolve) => (child.exitCode === null ? child.once('exit', resolve) : resolve(0)))));
+    await Promise.all(
+      started.map(
+        (child) =>
+          new Promise((resolve) => (child.exitCode === null ? child.once('exit', resolve) : resolve(0))),
+      ),
+    );
     rmSync(folder, { recursive: true, force: true });
   };
   try {
@@ -71,20 +79,25 @@ function bringTools(): void {
     .filter(([command]) => !onPath(command))
     .map(([, name]) => name);
   if (!existsSync(CJK_FONT.path)) missing.push(CJK_FONT.package);
-  if (process.env['DATABASE_URL'] === undefined && postgresBinaries() === undefined) missing.push('postgresql');
+  if (process.env['DATABASE_URL'] === undefined && postgresBinaries() === undefined)
+    missing.push('postgresql');
   if (process.env['REDIS_URL'] === undefined && !onPath('redis-server')) missing.push('redis-server');
   if (missing.length > 0) install([...new Set(missing)]);
 }
 
 function install(packages: readonly string[]): void {
   const line = `apt-get update && apt-get install -y --no-install-recommends ${packages.join(' ')}`;
-  if (process.getuid?.() !== 0 || !onPath('apt-get')) throw new Error(`The tests need more of this machine. As root, type: ${line}`);
+  if (process.getuid?.() !== 0 || !onPath('apt-get'))
+    throw new Error(`The tests need more of this machine. As root, type: ${line}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   // A package's own server must not start on its default port while the tests run.
   const options = ['-o', 'Dpkg::Use-Pty=0', '-y', '-qq', '--no-install-recommends'];
   try {
     execFileSync('apt-get', ['update', '-qq'], { stdio: 'inherit', env });
-    execFileSync('apt-get', ['install', ...options, ...packages], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...env, RUNLEVEL: '1' } });
+    execFileSync('apt-get', ['install', ...options, ...packages], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...env, RUNLEVEL: '1' },
+    });
   } catch (cause) {
     throw new Error(`The packages could not be installed. As root, type: ${line}`, { cause });
   }
@@ -93,7 +106,11 @@ function install(packages: readonly string[]): void {
 /** The folder of the newest PostgreSQL's programs, if it is 15 or newer. */
 function postgresBinaries(): string | undefined {
   const base = '/usr/lib/postgresql';
-  const versions = existsSync(base) ? readdirSync(base).map(Number).filter((version) => version >= 15) : [];
+  const versions = existsSync(base)
+    ? readdirSync(base)
+        .map(Number)
+        .filter((version) => version >= 15)
+    : [];
   return versions
     .sort((a, b) => b - a)
     .map((version) => `${base}/${version}/bin`)
@@ -109,10 +126,26 @@ async function startPostgres(folder: string, started: ChildProcess[]): Promise<s
   const owner = process.getuid?.() === 0 ? userIds('postgres') : undefined;
   if (owner) chownSync(data, owner.uid, owner.gid);
   const run = { ...owner, cwd: folder, stdio: 'ignore' as const };
-  execFileSync(`${bin}/initdb`, ['-D', data, '-U', 'yinxin', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'], run);
+  execFileSync(
+    `${bin}/initdb`,
+    ['-D', data, '-U', 'yinxin', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+    run,
+  );
   const port = await freePort();
-  const settings = ['fsync=off', 'full_page_writes=off', 'max_connections=200', 'listen_addresses=127.0.0.1', `unix_socket_directories=${data}`];
-  started.push(spawn(`${bin}/postgres`, ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])], run));
+  const settings = [
+    'fsync=off',
+    'full_page_writes=off',
+    'max_connections=200',
+    'listen_addresses=127.0.0.1',
+    `unix_socket_directories=${data}`,
+  ];
+  started.push(
+    spawn(
+      `${bin}/postgres`,
+      ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+      run,
+    ),
+  );
   await untilReady(() => {
     execFileSync(`${bin}/pg_isready`, ['-h', '127.0.0.1', '-p', String(port), '-q']);
   });
@@ -121,7 +154,13 @@ async function startPostgres(folder: string, started: ChildProcess[]): Promise<s
 
 async function startRedis(started: ChildProcess[]): Promise<string> {
   const port = await freePort();
-  started.push(spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], { stdio: 'ignore' }));
+  started.push(
+    spawn(
+      'redis-server',
+      ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+      { stdio: 'ignore' },
+    ),
+  );
   await untilReady(() => connects(port));
   return `redis://127.0.0.1:${port}`;
 }

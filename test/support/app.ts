@@ -23,7 +23,14 @@ const secret = () => randomBytes(32).toString('base64');
 
 /** Variables of an installation with fresh secrets and the cheapest password hash. */
 export function newSecrets(): RawEnv {
-  return { KEY_ENCRYPTION_KEY: secret(), DATA_KEY: secret(), PASSWORD_PEPPER: secret(), COOKIE_KEYS: secret(), ARGON2_MEMORY_KIB: '7168', ARGON2_PASSES: '1' };
+  return {
+    KEY_ENCRYPTION_KEY: secret(),
+    DATA_KEY: secret(),
+    PASSWORD_PEPPER: secret(),
+    COOKIE_KEYS: secret(),
+    ARGON2_MEMORY_KIB: '7168',
+    ARGON2_PASSES: '1',
+  };
 }
 
 export interface TestAppOptions {
@@ -36,7 +43,10 @@ export interface TestAppOptions {
 
 export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
   const port = await freePort();
-  const database = options.mode === 'server' && options.env?.['DATABASE_URL'] === undefined ? await createDatabase() : undefined;
+  const database =
+    options.mode === 'server' && options.env?.['DATABASE_URL'] === undefined
+      ? await createDatabase()
+      : undefined;
   const env: RawEnv = {
     ...newSecrets(),
     PORT: String(port),
@@ -45,11 +55,18 @@ export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
     OUTBOUND_NETWORKS: '127.0.0.0/8,::1/128',
     DRAIN_SECONDS: '1',
     ...(options.mode === 'server'
-      ? { DATABASE_URL: database?.url, REDIS_URL: inject('redisUrl'), REDIS_KEY_PREFIX: `test-${randomBytes(6).toString('hex')}` }
+      ? {
+          DATABASE_URL: database?.url,
+          REDIS_URL: inject('redisUrl'),
+          REDIS_KEY_PREFIX: `test-${randomBytes(6).toString('hex')}`,
+        }
       : { DATA_DIRECTORY: mkdtempSync(join(tmpdir(), 'yinxin-data-')) }),
     ...options.env,
   };
-  const app = await createApp(toConfig(env), { logger: options.logger ?? silentLogger, ...(options.clock ? { clock: options.clock } : {}) });
+  const app = await createApp(toConfig(env), {
+    logger: options.logger ?? silentLogger,
+    ...(options.clock ? { clock: options.clock } : {}),
+  });
   await app.start();
   return {
     app,

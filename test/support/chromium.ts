@@ -11,7 +11,15 @@ export async function openBrowser(options: BrowserContextOptions = {}): Promise<
     executablePath: '/usr/bin/chromium',
     headless: true,
     // Chromium's own sandbox does not run as root.
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-quic',
+    ],
     ...options,
   });
 }

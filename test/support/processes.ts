@@ -12,8 +12,15 @@ export interface ServerProcess {
 }
 
 /** Starts `yinxin <command>` and waits until it says that it is ready. @throws it ended before; the message is its output. */
-export async function startProcess(command: readonly string[], env: RawEnv, ready: RegExp = /"msg":"ready"/): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [MAIN, ...command], { env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+export async function startProcess(
+  command: readonly string[],
+  env: RawEnv,
+  ready: RegExp = /"msg":"ready"/,
+): Promise<ServerProcess> {
+  const child = spawn(process.execPath, [MAIN, ...command], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   const ended = once(child, 'exit') as Promise<[number | null]>;
   const isReady = new Promise<void>((resolve, reject) => {
@@ -36,8 +43,14 @@ export async function startProcess(command: readonly string[], env: RawEnv, read
 }
 
 /** Runs `yinxin <command>` to its end. */
-export async function runProcess(command: readonly string[], env: RawEnv): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, [MAIN, ...command], { env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+export async function runProcess(
+  command: readonly string[],
+  env: RawEnv,
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, [MAIN, ...command], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));

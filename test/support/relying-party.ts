@@ -1,9 +1,10 @@
 /** A portal for tests: stock `openid-client`, a redirect URI where nothing listens, and a receiver for back-channel logout. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import * as oidc from 'openid-client';
 import type { App } from '../../src/app.ts';
-import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
+import type { Page, UserAgent } from '../../src/demo/user-agent.ts';
 
 export interface RelyingParty {
   readonly clientId: string;
@@ -15,7 +16,10 @@ export interface RelyingParty {
   /** Starts a sign-in. `until` is where the browser stops. */
   begin(parameters?: Record<string, string>): Promise<{ url: URL; verifier: string; state: string }>;
   /** Redeems the code of a callback. */
-  redeem(callback: URL, attempt: { verifier: string; state: string }): Promise<oidc.TokenEndpointResponse & oidc.TokenEndpointResponseHelpers>;
+  redeem(
+    callback: URL,
+    attempt: { verifier: string; state: string },
+  ): Promise<oidc.TokenEndpointResponse & oidc.TokenEndpointResponseHelpers>;
   stop(): Promise<void>;
 }
 
@@ -24,11 +28,11 @@ export async function registerRelyingParty(
   options: { clientId: string; sector?: string; scopes?: string[]; scope?: string },
 ): Promise<RelyingParty> {
   const logouts: URLSearchParams[] = [];
-  const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request) body += String(chunk);
-    logouts.push(new URLSearchParams(body));
-    response.writeHead(200).end();
+  const server = createServer((request, response) => {
+    void text(request).then((body) => {
+      logouts.push(new URLSearchParams(body));
+      response.writeHead(200).end();
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const own = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -48,7 +52,9 @@ export async function registerRelyingParty(
     'system',
   );
   const secret = await app.portals.issueSecret(clientId);
-  const client = await oidc.discovery(new URL(origin), clientId, secret, undefined, { execute: [oidc.allowInsecureRequests] });
+  const client = await oidc.discovery(new URL(origin), clientId, secret, undefined, {
+    execute: [oidc.allowInsecureRequests],
+  });
   return {
     clientId,
     secret,
@@ -68,7 +74,8 @@ export async function registerRelyingParty(
       });
       return { url, verifier, state };
     },
-    redeem: (callback, { verifier, state }) => oidc.authorizationCodeGrant(client, callback, { pkceCodeVerifier: verifier, expectedState: state }),
+    redeem: (callback, { verifier, state }) =>
+      oidc.authorizationCodeGrant(client, callback, { pkceCodeVerifier: verifier, expectedState: state }),
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -89,10 +96,17 @@ export function newPerson(): Person {
 }
 
 /** Takes a browser from a portal's request to its callback: signs in if asked, agrees if asked. */
-export async function signIn(rp: RelyingParty, browser: UserAgent, person: Person, parameters?: Record<string, string>) {
+export async function signIn(
+  rp: RelyingParty,
+  browser: UserAgent,
+  person: Person,
+  parameters?: Record<string, string>,
+) {
   const attempt = await rp.begin(parameters);
   let page: Page = await browser.get(attempt.url, rp.redirectUri);
-  if (page.forms.some((form) => form.action.pathname.endsWith('/sign-in'))) page = await browser.submit(page, { ...person }, '/sign-in', rp.redirectUri);
-  if (page.forms.some((form) => form.action.pathname.endsWith('/consent'))) page = await browser.submit(page, { decision: 'allow' }, '/consent', rp.redirectUri);
+  if (page.forms.some((form) => form.action.pathname.endsWith('/sign-in')))
+    page = await browser.submit(page, { ...person }, '/sign-in', rp.redirectUri);
+  if (page.forms.some((form) => form.action.pathname.endsWith('/consent')))
+    page = await browser.submit(page, { decision: 'allow' }, '/consent', rp.redirectUri);
   return { ...attempt, page, callback: page.url };
 }

@@ -39,7 +39,11 @@ interface Engine {
 }
 
 /** Chooses the engine, and prepares the hash that unknown accounts are compared with. */
-export async function createPasswordHasher(parts: { cost: Config['argon2']; pepper: KeyObject; logger: Logger }): Promise<PasswordHasher> {
+export async function createPasswordHasher(parts: {
+  cost: Config['argon2'];
+  pepper: KeyObject;
+  logger: Logger;
+}): Promise<PasswordHasher> {
   const secret = parts.pepper.export();
   const reference = referenceEngine(parts.cost, secret);
   const engine = (await acceleratedEngine(parts.cost, secret, reference, parts.logger)) ?? reference;
@@ -59,16 +63,33 @@ function referenceEngine(cost: Config['argon2'], secret: Buffer): Engine {
   return {
     name: 'argon2',
     hash: (password) =>
-      argon2.hash(password, { type: argon2.argon2id, memoryCost: cost.memoryKiB, timeCost: cost.passes, parallelism: cost.lanes, secret }),
+      argon2.hash(password, {
+        type: argon2.argon2id,
+        memoryCost: cost.memoryKiB,
+        timeCost: cost.passes,
+        parallelism: cost.lanes,
+        secret,
+      }),
     verify: (phc, password) => argon2.verify(phc, password, { secret }),
   };
 }
 
 /** The optional engine, two to four times cheaper, if it is installed and agrees with the reference in both directions. */
-async function acceleratedEngine(cost: Config['argon2'], secret: Buffer, reference: Engine, logger: Logger): Promise<Engine | undefined> {
+async function acceleratedEngine(
+  cost: Config['argon2'],
+  secret: Buffer,
+  reference: Engine,
+  logger: Logger,
+): Promise<Engine | undefined> {
   try {
     const rs = await import('@node-rs/argon2');
-    const options = { algorithm: 2, memoryCost: cost.memoryKiB, timeCost: cost.passes, parallelism: cost.lanes, secret };
+    const options = {
+      algorithm: 2,
+      memoryCost: cost.memoryKiB,
+      timeCost: cost.passes,
+      parallelism: cost.lanes,
+      secret,
+    };
     const engine: Engine = {
       name: '@node-rs/argon2',
       hash: (password) => rs.hash(password, options),

@@ -15,10 +15,16 @@ export function missingScopes(interaction: Interaction): string[] {
 }
 
 /** Adds what is missing to the grant of this account and portal. @returns the grant's id. */
-export async function grantMissing(provider: Provider, interaction: Interaction, accountId: string): Promise<string> {
+export async function grantMissing(
+  provider: Provider,
+  interaction: Interaction,
+  accountId: string,
+): Promise<string> {
   const details = interaction.prompt.details as MissingDetails;
-  const existing = interaction.grantId === undefined ? undefined : await provider.Grant.find(interaction.grantId);
-  const grant = existing ?? new provider.Grant({ accountId, clientId: String(interaction.params['client_id']) });
+  const existing =
+    interaction.grantId === undefined ? undefined : await provider.Grant.find(interaction.grantId);
+  const grant =
+    existing ?? new provider.Grant({ accountId, clientId: String(interaction.params['client_id']) });
   for (const scope of details.missingOIDCScope ?? []) grant.addOIDCScope(scope);
   for (const [resource, scopes] of Object.entries(details.missingResourceScopes ?? {}))
     for (const scope of scopes) grant.addResourceScope(resource, scope);

@@ -3,7 +3,12 @@ import Router from '@koa/router';
 import type Provider from 'oidc-provider';
 import { errors } from 'oidc-provider';
 import type { AuditLog } from '../../audit/index.ts';
-import { IdentityError, PASSWORD_MIN_LENGTH, type Authentication, type Identity } from '../../identity/index.ts';
+import {
+  IdentityError,
+  PASSWORD_MIN_LENGTH,
+  type Authentication,
+  type Identity,
+} from '../../identity/index.ts';
 import type { Db } from '../../platform/db/db.ts';
 import type { Context, Middleware, RequestState } from '../../platform/http/context.ts';
 import type { Forms } from '../../platform/http/forms.ts';
@@ -67,7 +72,9 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
 
   /** Answers the portal's request and sends the browser on. */
   async function finish(ctx: Context, result: Parameters<Provider['interactionResult']>[2]): Promise<void> {
-    const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, { mergeWithLastSubmission: true });
+    const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, {
+      mergeWithLastSubmission: true,
+    });
     ctx.status = 303;
     ctx.redirect(returnTo);
   }
@@ -78,22 +85,56 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     return finish(ctx, { login: { accountId, amr: [...amr], ts, remember: false } });
   }
 
-  function render(ctx: Context, view: string, { interaction, portal }: Visit, data: object, status = 200): void {
+  function render(
+    ctx: Context,
+    view: string,
+    { interaction, portal }: Visit,
+    data: object,
+    status = 200,
+  ): void {
     const base = `/interaction/${interaction.uid}`;
     const redirectUri = String(interaction.params['redirect_uri']);
-    const common = { portal: { name: portalName(portal, ctx.state.language.code), host: new URL(portal.homeUri).host }, cancelAction: `${base}/cancel` };
-    pages.render(ctx, view, { ...common, ...data }, { status, formTargets: [new URL(redirectUri).origin], path: view === 'register' ? `${base}/register` : base });
+    const common = {
+      portal: { name: portalName(portal, ctx.state.language.code), host: new URL(portal.homeUri).host },
+      cancelAction: `${base}/cancel`,
+    };
+    pages.render(
+      ctx,
+      view,
+      { ...common, ...data },
+      {
+        status,
+        formTargets: [new URL(redirectUri).origin],
+        path: view === 'register' ? `${base}/register` : base,
+      },
+    );
   }
 
   function renderSignIn(ctx: Context, visit: Visit, identifier: string, errors: readonly FieldError[]): void {
     const base = `/interaction/${visit.interaction.uid}`;
-    const data = { action: `${base}/sign-in`, registerHref: `${base}/register`, values: { identifier }, errors };
+    const data = {
+      action: `${base}/sign-in`,
+      registerHref: `${base}/register`,
+      values: { identifier },
+      errors,
+    };
     render(ctx, 'sign-in', visit, data, errors.length > 0 ? 422 : 200);
   }
 
-  function renderRegister(ctx: Context, visit: Visit, identifier: string, errors: readonly FieldError[]): void {
+  function renderRegister(
+    ctx: Context,
+    visit: Visit,
+    identifier: string,
+    errors: readonly FieldError[],
+  ): void {
     const base = `/interaction/${visit.interaction.uid}`;
-    const data = { action: `${base}/register`, signInHref: base, values: { identifier }, errors, passwordMinimum: PASSWORD_MIN_LENGTH };
+    const data = {
+      action: `${base}/register`,
+      signInHref: base,
+      values: { identifier },
+      errors,
+      passwordMinimum: PASSWORD_MIN_LENGTH,
+    };
     render(ctx, 'register', visit, data, errors.length > 0 ? 422 : 200);
   }
 
@@ -130,7 +171,11 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
       if (password === '') missing.push({ field: 'password', key: 'error.passwordMissing' });
       if (missing.length > 0) return renderSignIn(ctx, visit, identifier, missing);
       try {
-        const authentication = await identity.authenticate({ identifier, password, clientId: visit.portal.clientId });
+        const authentication = await identity.authenticate({
+          identifier,
+          password,
+          clientId: visit.portal.clientId,
+        });
         metrics.signIns.inc({ outcome: 'accepted' });
         await finishSignIn(ctx, authentication);
       } catch (error) {
@@ -152,7 +197,8 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
       const form = await forms.read(ctx);
       const registration = { identifier: form.get('identifier') ?? '', password: form.get('password') ?? '' };
       const problems: FieldError[] = identity.check(registration).map(toFieldError);
-      if (form.get('passwordAgain') !== registration.password) problems.push({ field: 'passwordAgain', key: 'error.passwordMismatch' });
+      if (form.get('passwordAgain') !== registration.password)
+        problems.push({ field: 'passwordAgain', key: 'error.passwordMismatch' });
       if (problems.length > 0) return renderRegister(ctx, visit, registration.identifier, problems);
       try {
         await finishSignIn(ctx, await identity.register(registration));
@@ -168,13 +214,22 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     visiting(async (ctx, { interaction, portal }) => {
       const form = await forms.read(ctx);
       const accountId = interaction.session?.accountId;
-      if (interaction.prompt.name !== 'consent' || accountId === undefined) return ownPages.renderExpired(ctx);
+      if (interaction.prompt.name !== 'consent' || accountId === undefined)
+        return ownPages.renderExpired(ctx);
       if (form.get('decision') !== 'allow')
-        return finish(ctx, { error: 'access_denied', error_description: 'the person did not agree to share the information' });
+        return finish(ctx, {
+          error: 'access_denied',
+          error_description: 'the person did not agree to share the information',
+        });
       const scopes = missingScopes(interaction);
       const grantId = await grantMissing(provider, interaction, accountId);
       await db.transaction((tx) =>
-        audit.record(tx, { type: 'consent.given', actor: accountId, subject: accountId, detail: { clientId: portal.clientId, scopes } }),
+        audit.record(tx, {
+          type: 'consent.given',
+          actor: accountId,
+          subject: accountId,
+          detail: { clientId: portal.clientId, scopes },
+        }),
       );
       await finish(ctx, { consent: { grantId } });
     }),
@@ -184,7 +239,10 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     '/cancel',
     visiting(async (ctx) => {
       await forms.read(ctx);
-      await finish(ctx, { error: 'access_denied', error_description: 'the person went back without signing in' });
+      await finish(ctx, {
+        error: 'access_denied',
+        error_description: 'the person went back without signing in',
+      });
     }),
   );
 

@@ -59,7 +59,8 @@ export function createMemoryStore(clock: Clock): OidcStore {
       records.delete(name(model, key));
     },
     async removeGrant(model, grant) {
-      for (const [key, entry] of records.entries()) if (entry.grant === grant && key.startsWith(`${model}:`)) records.delete(key);
+      for (const [key, entry] of records.entries())
+        if (entry.grant === grant && key.startsWith(`${model}:`)) records.delete(key);
     },
 
     async saveSession(key, change, ttlSeconds) {
@@ -101,9 +102,13 @@ class ExpiringMap<T> {
 
   set(key: string, value: T, ttlSeconds: number | undefined): void {
     const now = this.#clock.now().getTime();
-    this.#entries.set(key, { value, expiresAt: ttlSeconds === undefined ? Infinity : now + ttlSeconds * 1000 });
+    this.#entries.set(key, {
+      value,
+      expiresAt: ttlSeconds === undefined ? Infinity : now + ttlSeconds * 1000,
+    });
     this.#writes += 1;
-    if (this.#writes % SWEEP_EVERY === 0) for (const [k, entry] of this.#entries) if (entry.expiresAt <= now) this.#entries.delete(k);
+    if (this.#writes % SWEEP_EVERY === 0)
+      for (const [k, entry] of this.#entries) if (entry.expiresAt <= now) this.#entries.delete(k);
   }
 
   delete(key: string): void {

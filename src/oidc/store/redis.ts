@@ -44,7 +44,8 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
     const { body } = fields;
     if (body === undefined) return undefined;
     const authorizations: Record<string, string> = {};
-    for (const [field, value] of Object.entries(fields)) if (field.startsWith('client:')) authorizations[field.slice(7)] = value;
+    for (const [field, value] of Object.entries(fields))
+      if (field.startsWith('client:')) authorizations[field.slice(7)] = value;
     return { body, authorizations };
   }
 
@@ -53,15 +54,23 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
       const record = name(model, key);
       const commands = redis.multi().del(record).hSet(record, 'value', value);
       if (ttlSeconds !== undefined) commands.expire(record, ttlSeconds);
-      await Promise.all([grant === undefined ? undefined : indexGrant(grantName(model, grant), record, ttlSeconds), commands.exec()]);
+      await Promise.all([
+        grant === undefined ? undefined : indexGrant(grantName(model, grant), record, ttlSeconds),
+        commands.exec(),
+      ]);
     },
     async putOnce(model, key, value, ttlSeconds) {
-      const answer = await redis.set(name(model, key), value, { condition: 'NX', expiration: { type: 'EX', value: ttlSeconds } });
+      const answer = await redis.set(name(model, key), value, {
+        condition: 'NX',
+        expiration: { type: 'EX', value: ttlSeconds },
+      });
       return answer === 'OK';
     },
     async get(model, key) {
       const [value, consumed] = await redis.hmGet(name(model, key), ['value', 'consumed']);
-      return typeof value === 'string' ? { value, consumedAt: typeof consumed === 'string' ? Number(consumed) : undefined } : undefined;
+      return typeof value === 'string'
+        ? { value, consumedAt: typeof consumed === 'string' ? Number(consumed) : undefined }
+        : undefined;
     },
     async consume(model, key, at) {
       return (await run(CONSUME, name(model, key), [String(at)])) === 1;
@@ -78,16 +87,25 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
     async saveSession(key, change, ttlSeconds) {
       const pairs = Object.entries(change.set);
       const [saved] = await Promise.all([
-        run(SAVE_SESSION, sessionName(key), [String(ttlSeconds), change.body, String(pairs.length), ...pairs.flat(), ...change.remove]),
+        run(SAVE_SESSION, sessionName(key), [
+          String(ttlSeconds),
+          change.body,
+          String(pairs.length),
+          ...pairs.flat(),
+          ...change.remove,
+        ]),
         redis.expire(uidName(change.uid), ttlSeconds),
       ]);
       // Only a session that was really written may take the uid over: a refused write must not lead it back to an ended one.
-      if (saved === 2) await redis.set(uidName(change.uid), key, { expiration: { type: 'EX', value: ttlSeconds } });
+      if (saved === 2)
+        await redis.set(uidName(change.uid), key, { expiration: { type: 'EX', value: ttlSeconds } });
       return saved !== 0;
     },
     async addAuthorizations(uid, set) {
       const key = await redis.get(uidName(uid));
-      return key !== null && (await run(ADD_AUTHORIZATIONS, sessionName(key), Object.entries(set).flat())) === 1;
+      return (
+        key !== null && (await run(ADD_AUTHORIZATIONS, sessionName(key), Object.entries(set).flat())) === 1
+      );
     },
     session: readSession,
     async sessionByUid(uid) {
@@ -103,7 +121,10 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
   async function indexGrant(index: string, record: string, ttlSeconds: number | undefined): Promise<void> {
     const now = Math.floor(Date.now() / 1000);
     const end = ttlSeconds === undefined ? Number.POSITIVE_INFINITY : now + ttlSeconds;
-    const commands = redis.multi().zRemRangeByScore(index, '-inf', now).zAdd(index, { score: end, value: record });
+    const commands = redis
+      .multi()
+      .zRemRangeByScore(index, '-inf', now)
+      .zAdd(index, { score: end, value: record });
     if (ttlSeconds === undefined) commands.persist(index);
     else commands.expire(index, ttlSeconds, 'GT').expire(index, ttlSeconds, 'NX');
     await commands.exec();

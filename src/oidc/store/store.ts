@@ -26,7 +26,12 @@ export interface SessionChange {
 
 export interface OidcStore {
   /** Writes a record, replacing what was there. @param grant Digest of the grant it came from, for `removeGrant`. */
-  put(model: string, key: string, value: string, options: { ttlSeconds: number | undefined; grant?: string | undefined }): Promise<void>;
+  put(
+    model: string,
+    key: string,
+    value: string,
+    options: { ttlSeconds: number | undefined; grant?: string | undefined },
+  ): Promise<void>;
   /** Writes a record if there is none: of any number of callers exactly one gets `true`. */
   putOnce(model: string, key: string, value: string, ttlSeconds: number): Promise<boolean>;
   get(model: string, key: string): Promise<StoredRecord | undefined>;

@@ -4,14 +4,12 @@ import pg from 'pg';
 import type { Logger } from '../logger.ts';
 import type { Db, Queryable } from './db.ts';
 
-const { Client, Pool, types } = pg;
+const { Client, Pool, TypeOverrides, types } = pg;
 const RECONNECT_MS = 500;
 
 /** bigint as number: sequence numbers and counts stay far below 2^53. */
-const parsers = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === types.builtins.INT8 ? Number : types.getTypeParser(oid, format as 'text')) as typeof types.getTypeParser,
-};
+const parsers = new TypeOverrides();
+parsers.setTypeParser(types.builtins.INT8, Number);
 
 /** A connected pool. The server is first reached when the first statement runs. */
 export function connectPg(url: string, options: { poolSize: number; logger: Logger }): Db {
@@ -48,7 +46,12 @@ export function connectPg(url: string, options: { poolSize: number; logger: Logg
 }
 
 /** LISTEN belongs to a connection, so it has one of its own outside the pool, made anew whenever the server drops it. */
-async function listen(url: string, channel: string, handler: (payload: string) => void, logger: Logger): Promise<() => Promise<void>> {
+async function listen(
+  url: string,
+  channel: string,
+  handler: (payload: string) => void,
+  logger: Logger,
+): Promise<() => Promise<void>> {
   let stopped = false;
   let client = await connect();
 
@@ -56,7 +59,9 @@ async function listen(url: string, channel: string, handler: (payload: string) =
     const fresh = new Client({ connectionString: url, application_name: 'yinxin-listen' });
     fresh.on('notification', (message) => handler(message.payload ?? ''));
     // `error` tells why, `end` follows it; without a handler `error` would end the process.
-    fresh.on('error', (error) => logger.warn({ err: error, channel }, 'the listening database connection was lost'));
+    fresh.on('error', (error) =>
+      logger.warn({ err: error, channel }, 'the listening database connection was lost'),
+    );
     await fresh.connect();
     await fresh.query(`LISTEN ${fresh.escapeIdentifier(channel)}`);
     fresh.on('end', () => void reconnect());

@@ -8,7 +8,12 @@ import type { Pages } from './pages.ts';
 import { toPublicError, type PublicError } from './statuses.ts';
 
 /** Gives the request its trace id, the headers that every answer has, its log line and its metrics. */
-export function observe(parts: { issuer: string; clock: Clock; logger: Logger; metrics: Metrics }): Middleware {
+export function observe(parts: {
+  issuer: string;
+  clock: Clock;
+  logger: Logger;
+  metrics: Metrics;
+}): Middleware {
   const hsts = parts.issuer.startsWith('https:');
   return async function observeRequest(ctx, next) {
     const started = performance.now();
@@ -30,7 +35,10 @@ export function observe(parts: { issuer: string; clock: Clock; logger: Logger; m
       parts.metrics.requestSeconds.observe({ area }, ms / 1000);
       if (area !== 'operations' && area !== 'assets')
         // The path is left out: it carries interaction and document ids. The route's pattern says as much as a reader needs.
-        parts.logger.info({ traceId, area, route: routeOf(ctx), method: ctx.method, status: ctx.status, ms: Math.round(ms) }, 'request');
+        parts.logger.info(
+          { traceId, area, route: routeOf(ctx), method: ctx.method, status: ctx.status, ms: Math.round(ms) },
+          'request',
+        );
     }
   };
 }
@@ -40,7 +48,8 @@ export function answerErrors(parts: { logger: Logger; pages: Pages }): Middlewar
   return async function answerErrorsOf(ctx, next) {
     try {
       await next();
-      if (ctx.status === 404 && ctx.body === undefined) throw new HttpError('NOT_FOUND', 'There is nothing at this address.');
+      if (ctx.status === 404 && ctx.body === undefined)
+        throw new HttpError('NOT_FOUND', 'There is nothing at this address.');
     } catch (error) {
       const said = toPublicError(error);
       const line = { traceId: ctx.state.traceId, code: said.code, err: error };
@@ -68,7 +77,12 @@ function wantsPage(ctx: Context): boolean {
 }
 
 /** Messages of the catalogue by status; the code and the trace id stand below them for the help desk. */
-export function renderErrorPage(ctx: Context, pages: Pages, said: PublicError, portal?: { name: string; href: string }): void {
+export function renderErrorPage(
+  ctx: Context,
+  pages: Pages,
+  said: PublicError,
+  portal?: { name: string; href: string },
+): void {
   const key = PAGE_MESSAGES[said.code] ?? (said.status >= 500 ? 'serverError' : 'invalidRequest');
   const data = {
     status: said.status,

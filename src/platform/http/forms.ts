@@ -32,7 +32,14 @@ export function createForms(options: { issuer: string; key: KeyObject }): Forms 
       let value = ctx.cookies.get(cookie);
       if (value === undefined || !/^[\w-]{22}$/.test(value)) {
         value = randomBytes(16).toString('base64url');
-        ctx.cookies.set(cookie, value, { httpOnly: true, sameSite: 'lax', secure, path: '/', signed: false, overwrite: true });
+        ctx.cookies.set(cookie, value, {
+          httpOnly: true,
+          sameSite: 'lax',
+          secure,
+          path: '/',
+          signed: false,
+          overwrite: true,
+        });
       }
       return tokenFor(value).toString('base64url');
     },
@@ -43,8 +50,15 @@ export function createForms(options: { issuer: string; key: KeyObject }): Forms 
       const given = Buffer.from(fields.get('csrf') ?? '', 'base64url');
       const expected = tokenFor(kept ?? '');
       const ours =
-        kept !== undefined && given.length === expected.length && timingSafeEqual(given, expected) && (origin === '' || origin === options.issuer);
-      if (!ours) throw new HttpError('FORM_FROM_ELSEWHERE', 'The form was not sent from a page of this service, or the page was too old.');
+        kept !== undefined &&
+        given.length === expected.length &&
+        timingSafeEqual(given, expected) &&
+        (origin === '' || origin === options.issuer);
+      if (!ours)
+        throw new HttpError(
+          'FORM_FROM_ELSEWHERE',
+          'The form was not sent from a page of this service, or the page was too old.',
+        );
       return fields;
     },
   };
@@ -58,7 +72,8 @@ async function readFields(ctx: Context): Promise<ReadonlyMap<string, string>> {
     body = await getRawBody(ctx.req, { limit: FORM_MAX_BYTES, length: ctx.get('content-length') || null });
   } catch (cause) {
     const tooLarge = cause instanceof Error && 'type' in cause && cause.type === 'entity.too.large';
-    if (tooLarge) throw new HttpError('FORM_TOO_LARGE', `The form is larger than ${FORM_MAX_BYTES} bytes.`, { cause });
+    if (tooLarge)
+      throw new HttpError('FORM_TOO_LARGE', `The form is larger than ${FORM_MAX_BYTES} bytes.`, { cause });
     throw new HttpError('FORM_UNREADABLE', 'The form could not be read.', { cause });
   }
   const fields = new Map<string, string>();

@@ -1,5 +1,5 @@
 /** Uploads: one document and a few short fields, as `multipart/form-data` (RFC 7578), bounded while they arrive. */
-import { Busboy, type BusboyHeaders } from '@fastify/busboy';
+import { Busboy } from '@fastify/busboy';
 import type { Context } from './context.ts';
 import { HttpError } from './errors.ts';
 
@@ -16,19 +16,36 @@ const FIELD_MAX_BYTES = 16_384;
  * Reads the part `document` (a file) and the text parts named in `fieldNames`; any other part is refused.
  * @throws {HttpError} UNSUPPORTED_MEDIA_TYPE, MULTIPART_UNREADABLE, DOCUMENT_MISSING, DOCUMENT_TOO_LARGE.
  */
-export async function readUpload(ctx: Context, options: { maxBytes: number; fieldNames: readonly string[] }): Promise<Upload> {
+export async function readUpload(
+  ctx: Context,
+  options: { maxBytes: number; fieldNames: readonly string[] },
+): Promise<Upload> {
   const contentType = ctx.get('content-type');
-  if (!ctx.is('multipart/form-data')) throw new HttpError('UNSUPPORTED_MEDIA_TYPE', 'The body must be multipart/form-data.');
-  const tooLarge = () => new HttpError('DOCUMENT_TOO_LARGE', `The document is larger than ${options.maxBytes} bytes.`);
-  if (Number(ctx.get('content-length')) > options.maxBytes + (options.fieldNames.length + 2) * FIELD_MAX_BYTES) throw tooLarge();
+  if (!ctx.is('multipart/form-data'))
+    throw new HttpError('UNSUPPORTED_MEDIA_TYPE', 'The body must be multipart/form-data.');
+  const tooLarge = () =>
+    new HttpError('DOCUMENT_TOO_LARGE', `The document is larger than ${options.maxBytes} bytes.`);
+  if (
+    Number(ctx.get('content-length')) >
+    options.maxBytes + (options.fieldNames.length + 2) * FIELD_MAX_BYTES
+  )
+    throw tooLarge();
 
   return new Promise((resolve, reject) => {
-    const unreadable = (message: string, cause?: unknown) => new HttpError('MULTIPART_UNREADABLE', message, { cause });
+    const unreadable = (message: string, cause?: unknown) =>
+      new HttpError('MULTIPART_UNREADABLE', message, { cause });
     let parser: InstanceType<typeof Busboy>;
     try {
       parser = new Busboy({
-        headers: { 'content-type': contentType } as BusboyHeaders,
-        limits: { fileSize: options.maxBytes, files: 1, fields: options.fieldNames.length, fieldSize: FIELD_MAX_BYTES, fieldNameSize: 100, headerPairs: 20 },
+        headers: { 'content-type': contentType },
+        limits: {
+          fileSize: options.maxBytes,
+          files: 1,
+          fields: options.fieldNames.length,
+          fieldSize: FIELD_MAX_BYTES,
+          fieldNameSize: 100,
+          headerPairs: 20,
+        },
       });
     } catch (cause) {
       reject(unreadable('The multipart body could not be read.', cause));
@@ -51,8 +68,10 @@ export async function readUpload(ctx: Context, options: { maxBytes: number; fiel
       file.on('limit', () => fail(tooLarge()));
     });
     parser.on('field', (name, value, nameTruncated, valueTruncated) => {
-      if (!options.fieldNames.includes(name) || fields.has(name)) fail(unreadable('The body has a part that is not expected here.'));
-      if (nameTruncated || valueTruncated) fail(unreadable(`A text part is longer than ${FIELD_MAX_BYTES} bytes.`));
+      if (!options.fieldNames.includes(name) || fields.has(name))
+        fail(unreadable('The body has a part that is not expected here.'));
+      if (nameTruncated || valueTruncated)
+        fail(unreadable(`A text part is longer than ${FIELD_MAX_BYTES} bytes.`));
       fields.set(name, value);
     });
     for (const event of ['partsLimit', 'filesLimit', 'fieldsLimit'] as const)

@@ -3,7 +3,11 @@ import type { Metrics } from '../metrics.ts';
 import type { Middleware } from './context.ts';
 
 /** @param checks What readiness depends on; each resolves or rejects. @param stopping Whether the process has begun to stop. */
-export function operations(parts: { metrics: Metrics; checks: Readonly<Record<string, () => Promise<unknown>>>; stopping: () => boolean }): Middleware {
+export function operations(parts: {
+  metrics: Metrics;
+  checks: Readonly<Record<string, () => Promise<unknown>>>;
+  stopping: () => boolean;
+}): Middleware {
   return async function answerOperations(ctx, next) {
     if (ctx.method !== 'GET') return next();
     switch (ctx.path) {
@@ -14,7 +18,9 @@ export function operations(parts: { metrics: Metrics; checks: Readonly<Record<st
       case '/readyz': {
         ctx.state.area = 'operations';
         const names = Object.keys(parts.checks);
-        const results = await Promise.allSettled(Object.values(parts.checks).map((check) => withTimeout(check())));
+        const results = await Promise.allSettled(
+          Object.values(parts.checks).map((check) => withTimeout(check())),
+        );
         const failed = names.filter((_, i) => results[i]?.status === 'rejected');
         const ready = failed.length === 0 && !parts.stopping();
         ctx.status = ready ? 200 : 503;
@@ -37,6 +43,8 @@ const CHECK_MS = 2000;
 /** A store that hangs is not ready either. */
 async function withTimeout(check: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((_, reject) => (timer = setTimeout(reject, CHECK_MS, new Error('no answer in time'))));
+  const late = new Promise(
+    (_, reject) => (timer = setTimeout(reject, CHECK_MS, new Error('no answer in time'))),
+  );
   await Promise.race([check, late]).finally(() => clearTimeout(timer));
 }

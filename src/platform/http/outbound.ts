@@ -1,5 +1,5 @@
 /** Requests that this program makes to addresses which portals registered. They reach the public internet and registered networks, nothing else. */
-import { lookup as resolve, type LookupAddress } from 'node:dns';
+import { lookup as resolve } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { Agent, fetch as undiciFetch, type RequestInit } from 'undici';
 import { toBlockList } from '../config.ts';
@@ -46,14 +46,16 @@ export class OutboundRefused extends Error {
  * A `fetch` that checks the address it really connects to, so that a name which resolves to a private address is refused as well.
  * @param networks Registered private networks, in CIDR form.
  */
-export function createOutboundFetch(networks: readonly string[]): (url: string | URL, init?: RequestInit) => Promise<Response> {
+export function createOutboundFetch(
+  networks: readonly string[],
+): (url: string | URL, init?: RequestInit) => Promise<Response> {
   const registered = toBlockList(networks);
   const allowed = (address: string) => {
     const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
     return !SPECIAL_PURPOSE.check(address, family) || registered.check(address, family);
   };
   const lookup: LookupFunction = (hostname, options, callback) => {
-    resolve(hostname, { ...options, all: true }, (error, addresses: LookupAddress[] = []) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
       const reachable = addresses.filter(({ address }) => allowed(address));
       const [first] = reachable;
       if (error) callback(error, '', 0);
@@ -67,6 +69,6 @@ export function createOutboundFetch(networks: readonly string[]): (url: string |
     // The resolver is not asked about a literal address.
     const literal = new URL(url).hostname.replace(/^\[|\]$/g, '');
     if (isIP(literal) !== 0 && !allowed(literal)) throw new OutboundRefused(literal);
-    return (await undiciFetch(url, { ...init, dispatcher })) as unknown as Response;
+    return undiciFetch(url, { ...init, dispatcher });
   };
 }

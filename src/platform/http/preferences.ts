@@ -26,12 +26,17 @@ export function createPreferences(languages: Languages, issuer: string): Prefere
   return {
     async middleware(ctx, next) {
       const uiLocales = typeof ctx.query['ui_locales'] === 'string' ? ctx.query['ui_locales'] : undefined;
-      ctx.state.language = languages.choose({ uiLocales, cookie: ctx.cookies.get(LANGUAGE), acceptLanguage: ctx.get('accept-language') });
+      ctx.state.language = languages.choose({
+        uiLocales,
+        cookie: ctx.cookies.get(LANGUAGE),
+        acceptLanguage: ctx.get('accept-language'),
+      });
       ctx.state.largeType = ctx.cookies.get(TYPE) === 'large';
       if (ctx.path !== '/preferences' || ctx.method !== 'GET') return next();
 
       const { language, type, back } = ctx.query;
-      if (typeof language === 'string' && languages.get(language)) ctx.cookies.set(LANGUAGE, language, cookieOptions);
+      if (typeof language === 'string' && languages.get(language))
+        ctx.cookies.set(LANGUAGE, language, cookieOptions);
       if (type === 'large' || type === 'normal') ctx.cookies.set(TYPE, type, cookieOptions);
       ctx.status = 303;
       ctx.redirect(ownPath(back, issuer));
@@ -44,7 +49,10 @@ export function createPreferences(languages: Languages, issuer: string): Prefere
 }
 
 /** Address that changes one choice and comes back to `path`. */
-export function preferenceHref(choice: { language: string } | { type: 'large' | 'normal' }, path: string): string {
+export function preferenceHref(
+  choice: { language: string } | { type: 'large' | 'normal' },
+  path: string,
+): string {
   return `/preferences?${new URLSearchParams({ ...choice, back: path }).toString()}`;
 }
 

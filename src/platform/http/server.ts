@@ -9,8 +9,14 @@ export interface Server {
   stop(drainMs: number): Promise<void>;
 }
 
-export async function listen(handler: RequestListener, options: { host: string; port: number }): Promise<Server> {
-  const server = createServer({ requestTimeout: 120_000, headersTimeout: 20_000, maxHeaderSize: 16_384, keepAliveTimeout: 65_000 }, handler);
+export async function listen(
+  handler: RequestListener,
+  options: { host: string; port: number },
+): Promise<Server> {
+  const server = createServer(
+    { requestTimeout: 120_000, headersTimeout: 20_000, maxHeaderSize: 16_384, keepAliveTimeout: 65_000 },
+    handler,
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, () => {

@@ -52,6 +52,9 @@ export const STATUSES: Readonly<Record<string, number>> = {
   PAGE_NOT_FOUND: 422,
   PLACE_OUTSIDE_PAGE: 422,
   SIGNATURE_TOO_LARGE: 500,
+  LETTER_MISSING: 422,
+  NAME_LENGTH: 422,
+  DIAMETER: 422,
   // api
   TOKEN_MISSING: 401,
   TOKEN_INVALID: 401,
@@ -68,7 +71,12 @@ export interface PublicError {
 
 /** Errors by which the two stores say that they cannot be reached: SQLSTATE classes 08 and 57P, socket errors, the Redis client's own. */
 const UNAVAILABLE = /^(08...|57P0.|53300|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
-const UNAVAILABLE_NAMES = new Set(['ClientOfflineError', 'ClientClosedError', 'SocketClosedUnexpectedlyError', 'DisconnectsClientError']);
+const UNAVAILABLE_NAMES = new Set([
+  'ClientOfflineError',
+  'ClientClosedError',
+  'SocketClosedUnexpectedlyError',
+  'DisconnectsClientError',
+]);
 
 /** Maps any thrown value to what may be said of it. Whatever is not foreseen becomes a 500 with a fixed text. */
 export function toPublicError(error: unknown): PublicError {
@@ -77,12 +85,20 @@ export function toPublicError(error: unknown): PublicError {
     if (status !== undefined) return { code: error.code, status, message: error.message };
   }
   if (isUnavailable(error))
-    return { code: 'TEMPORARILY_UNAVAILABLE', status: 503, message: 'The service cannot answer at the moment. Try again shortly.' };
+    return {
+      code: 'TEMPORARILY_UNAVAILABLE',
+      status: 503,
+      message: 'The service cannot answer at the moment. Try again shortly.',
+    };
   return { code: 'INTERNAL_ERROR', status: 500, message: 'Something went wrong on our side.' };
 }
 
 function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return UNAVAILABLE.test(code) || UNAVAILABLE_NAMES.has(error.name) || UNAVAILABLE_NAMES.has(error.constructor.name);
+  return (
+    UNAVAILABLE.test(code) ||
+    UNAVAILABLE_NAMES.has(error.name) ||
+    UNAVAILABLE_NAMES.has(error.constructor.name)
+  );
 }

@@ -11,7 +11,10 @@ const hasher = () => createPasswordHasher({ cost, pepper, logger: silentLogger }
 describe('passwords', () => {
   test('are kept as argon2id in PHC form with the configured cost, and salted', async () => {
     const passwords = await hasher();
-    const [one, two] = [await passwords.hash('spring rain on the lake'), await passwords.hash('spring rain on the lake')];
+    const [one, two] = [
+      await passwords.hash('spring rain on the lake'),
+      await passwords.hash('spring rain on the lake'),
+    ];
     expect(one).toMatch(/^\$argon2id\$v=19\$m=7168,t=1,p=1\$/);
     expect(one).not.toBe(two);
     expect(await passwords.verify(one, 'spring rain on the lake')).toBe(true);
@@ -21,7 +24,11 @@ describe('passwords', () => {
   test('cannot be checked without the pepper', async () => {
     const phc = await (await hasher()).hash('spring rain on the lake');
     expect(await argon2.verify(phc, 'spring rain on the lake')).toBe(false);
-    const other = await createPasswordHasher({ cost, pepper: createSecretKey(randomBytes(32)), logger: silentLogger });
+    const other = await createPasswordHasher({
+      cost,
+      pepper: createSecretKey(randomBytes(32)),
+      logger: silentLogger,
+    });
     expect(await other.verify(phc, 'spring rain on the lake')).toBe(false);
   });
 
@@ -40,7 +47,13 @@ describe('passwords', () => {
     const passwords = await hasher();
     const phc = await passwords.hash('spring rain on the lake');
     expect(await argon2.verify(phc, 'spring rain on the lake', { secret: pepper.export() })).toBe(true);
-    const reference = await argon2.hash('spring rain on the lake', { type: argon2.argon2id, memoryCost: 7168, timeCost: 1, parallelism: 1, secret: pepper.export() });
+    const reference = await argon2.hash('spring rain on the lake', {
+      type: argon2.argon2id,
+      memoryCost: 7168,
+      timeCost: 1,
+      parallelism: 1,
+      secret: pepper.export(),
+    });
     expect(await passwords.verify(reference, 'spring rain on the lake')).toBe(true);
   });
 

@@ -19,7 +19,12 @@ describe.each(Object.entries(BACKENDS))('the oidc store on %s', (_name, open) =>
   let store: OidcStore;
   let close: () => Promise<unknown>;
   const key = () => randomUUID();
-  const session = (uid: string, clients: Record<string, string>, remove: string[] = []) => ({ uid, body: 'body', set: clients, remove });
+  const session = (uid: string, clients: Record<string, string>, remove: string[] = []) => ({
+    uid,
+    body: 'body',
+    set: clients,
+    remove,
+  });
 
   beforeAll(async () => {
     ({ store, close } = await open());
@@ -55,9 +60,14 @@ describe.each(Object.entries(BACKENDS))('the oidc store on %s', (_name, open) =>
   test('of fifty that consume one code in parallel exactly one succeeds, and the record stays, marked', async () => {
     const k = key();
     await store.put('AuthorizationCode', k, 'code', { ttlSeconds: 60 });
-    const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => store.consume('AuthorizationCode', k, 1000 + i)));
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => store.consume('AuthorizationCode', k, 1000 + i)),
+    );
     expect(answers.filter(Boolean)).toHaveLength(1);
-    expect(await store.get('AuthorizationCode', k)).toEqual({ value: 'code', consumedAt: 1000 + answers.indexOf(true) });
+    expect(await store.get('AuthorizationCode', k)).toEqual({
+      value: 'code',
+      consumedAt: 1000 + answers.indexOf(true),
+    });
   });
 
   test('consuming keeps the time to live', async () => {
@@ -75,7 +85,9 @@ describe.each(Object.entries(BACKENDS))('the oidc store on %s', (_name, open) =>
 
   test('of fifty that put one value once in parallel exactly one succeeds', async () => {
     const k = key();
-    const answers = await Promise.all(Array.from({ length: 50 }, () => store.putOnce('ReplayDetection', k, '1', 60)));
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, () => store.putOnce('ReplayDetection', k, '1', 60)),
+    );
     expect(answers.filter(Boolean)).toHaveLength(1);
   });
 
@@ -140,7 +152,10 @@ describe.each(Object.entries(BACKENDS))('the oidc store on %s', (_name, open) =>
     await store.saveSession(after, session(uid, { zhejiang: 'z' }), 60);
     expect(await store.saveSession(before, session(uid, { guangdong: 'g' }), 60)).toBe(false);
     expect(await store.addAuthorizations(uid, { guangdong: 'g' })).toBe(true);
-    expect(await store.sessionByUid(uid)).toEqual({ body: 'body', authorizations: { zhejiang: 'z', guangdong: 'g' } });
+    expect(await store.sessionByUid(uid)).toEqual({
+      body: 'body',
+      authorizations: { zhejiang: 'z', guangdong: 'g' },
+    });
     expect(await store.session(after)).toEqual(await store.sessionByUid(uid));
   });
 });

@@ -10,14 +10,22 @@ describe.each(Object.entries(DRIVERS))('db on %s', (_name, open) => {
 
   beforeAll(async () => {
     ({ db, close } = await open());
-    await db.script('CREATE TABLE things (id text PRIMARY KEY, n bigint, at timestamptz, raw bytea, doc jsonb); CREATE TABLE others (id text)');
+    await db.script(
+      'CREATE TABLE things (id text PRIMARY KEY, n bigint, at timestamptz, raw bytea, doc jsonb); CREATE TABLE others (id text)',
+    );
   });
   afterAll(() => close());
 
   test('gives values the same types from either driver', async () => {
     const at = new Date('2026-11-23T08:00:00.123Z');
     const raw = Uint8Array.of(0, 1, 254, 255);
-    await db.query('INSERT INTO things VALUES ($1, $2, $3, $4, $5)', ['types', 9_007_199_254_740_991, at, raw, JSON.stringify({ a: [1, '二'] })]);
+    await db.query('INSERT INTO things VALUES ($1, $2, $3, $4, $5)', [
+      'types',
+      9_007_199_254_740_991,
+      at,
+      raw,
+      JSON.stringify({ a: [1, '二'] }),
+    ]);
     const row = only(await db.query('SELECT * FROM things WHERE id = $1', ['types']));
     expect(row).toMatchObject({ id: 'types', n: 9_007_199_254_740_991, doc: { a: [1, '二'] } });
     expect(row['at']).toEqual(at);
@@ -51,7 +59,9 @@ describe.each(Object.entries(DRIVERS))('db on %s', (_name, open) => {
 
   test('tells a unique violation from other errors', async () => {
     await db.query('INSERT INTO things (id) VALUES ($1)', ['twice']);
-    const again = await db.query('INSERT INTO things (id) VALUES ($1)', ['twice']).catch((error: unknown) => error);
+    const again = await db
+      .query('INSERT INTO things (id) VALUES ($1)', ['twice'])
+      .catch((error: unknown) => error);
     expect(isUniqueViolation(again)).toBe(true);
     const other = await db.query('SELECT * FROM nowhere').catch((error: unknown) => error);
     expect(isUniqueViolation(other)).toBe(false);
@@ -62,7 +72,9 @@ describe.each(Object.entries(DRIVERS))('db on %s', (_name, open) => {
     await Promise.all(
       Array.from({ length: 10 }, () =>
         db.transaction(async (tx) => {
-          const { n } = only(await tx.query<{ n: number }>('SELECT n FROM things WHERE id = $1 FOR UPDATE', ['counter']));
+          const { n } = only(
+            await tx.query<{ n: number }>('SELECT n FROM things WHERE id = $1 FOR UPDATE', ['counter']),
+          );
           await tx.query('UPDATE things SET n = $2 WHERE id = $1', ['counter', n + 1]);
         }),
       ),
@@ -74,10 +86,12 @@ describe.each(Object.entries(DRIVERS))('db on %s', (_name, open) => {
     const heard: string[] = [];
     const stop = await db.listen('news', (payload) => heard.push(payload));
     await db.transaction((tx) => tx.query('SELECT pg_notify($1, $2)', ['news', 'first']));
-    await db.transaction(async (tx) => {
-      await tx.query('SELECT pg_notify($1, $2)', ['news', 'rolled back']);
-      throw new Error('no');
-    }).catch(() => undefined);
+    await db
+      .transaction(async (tx) => {
+        await tx.query('SELECT pg_notify($1, $2)', ['news', 'rolled back']);
+        throw new Error('no');
+      })
+      .catch(() => undefined);
     await expect.poll(() => heard).toEqual(['first']);
     await stop();
     await db.query('SELECT pg_notify($1, $2)', ['news', 'late']);
@@ -87,7 +101,7 @@ describe.each(Object.entries(DRIVERS))('db on %s', (_name, open) => {
 
   test('two processes that start together migrate an empty database once', async () => {
     const [one, two] = await Promise.all([migrate(db), migrate(db)]);
-    expect([one.length, two.length].sort()).toEqual([0, 1]);
+    expect(one.length + two.length).toBe(1);
     expect(await migrate(db)).toEqual([]);
   });
 

@@ -1,6 +1,6 @@
 /** The form's signature fields (ISO 32000-2, 12.7.4 and 12.7.5.5). */
 import type { PdfFile } from './file.ts';
-import { readText } from './text.ts';
+import { LIMITS, beyondLimits } from './refusals.ts';
 import { Dict, Ref, type Value } from './values.ts';
 
 /** A signature field: its full name, the signature in it if there is one, and the widget that shows it. */
@@ -16,6 +16,7 @@ interface Pending {
   readonly value: Value;
   readonly prefix: string;
   readonly type: Value;
+  readonly depth: number;
 }
 
 /** The catalog's form, if the document has one. */
@@ -29,7 +30,7 @@ export function rootFieldNames(file: PdfFile): Set<string> {
   const names = new Set<string>();
   for (const item of form === undefined ? [] : file.array(form, 'Fields')) {
     const field = file.resolve(item);
-    if (field instanceof Dict) names.add(readText(file.get(field, 'T')) ?? '');
+    if (field instanceof Dict) names.add(file.text(field, 'T') ?? '');
   }
   return names;
 }
@@ -38,27 +39,30 @@ export function rootFieldNames(file: PdfFile): Set<string> {
 export function* signatureFields(file: PdfFile): Generator<SignatureField> {
   const form = acroForm(file);
   if (form === undefined) return;
-  const children = (parent: Dict, key: string, prefix: string, type: Value): Pending[] =>
-    file.array(parent, key).map((value) => ({ value, prefix, type }));
-  const pending = children(form, 'Fields', '', null).toReversed();
+  const pending: Pending[] = [];
+  const postpone = (values: readonly Value[], from: Omit<Pending, 'value'>) => {
+    if (from.depth > LIMITS.depth) throw beyondLimits('depth');
+    for (const value of values.toReversed()) pending.push({ ...from, value });
+  };
+  postpone(file.array(form, 'Fields'), { prefix: '', type: null, depth: 0 });
   const entered = new Set<number>();
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const { value, prefix } = next;
+    const { value, prefix, depth } = next;
     const dict = file.resolve(value);
     if (!(dict instanceof Dict)) continue;
     if (value instanceof Ref) {
       if (entered.has(value.number)) continue;
       entered.add(value.number);
     }
-    const ownName = readText(file.get(dict, 'T'));
-    const name = [prefix, ownName].filter(Boolean).join('.');
+    const ownName = file.text(dict, 'T') ?? '';
+    const name = prefix && ownName ? `${prefix}.${ownName}` : prefix || ownName;
+    file.spendSteps(name.length);
     const type = file.get(dict, 'FT') ?? next.type;
-    const kids = children(dict, 'Kids', name, type);
-    const widgets = kids.filter((kid) => isWidgetOnly(file, kid.value));
-    if (kids.length > widgets.length) {
-      pending.push(...kids.toReversed());
+    const kids = file.array(dict, 'Kids');
+    if (!kids.every((kid) => isWidgetOnly(file, kid))) {
+      postpone(kids, { prefix: name, type, depth: depth + 1 });
     } else if (type === 'Sig') {
-      yield { name, value: dict.get('V') ?? null, dict, widget: toWidget(file, widgets[0]?.value ?? value) };
+      yield { name, value: dict.get('V') ?? null, dict, widget: toWidget(file, kids[0] ?? value) };
     }
   }
 }

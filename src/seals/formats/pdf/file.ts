@@ -3,7 +3,8 @@ import { FormatError } from '../format.ts';
 import { Lexer } from './lexer.ts';
 import { Budget, LIMITS, beyondLimits, damaged } from './refusals.ts';
 import { readStream } from './streams.ts';
-import { Dict, type IndirectObject, Ref, type Span, type Value } from './values.ts';
+import { readText } from './text.ts';
+import { Dict, type IndirectObject, PdfString, Ref, type Span, type Value } from './values.ts';
 import { type Entry, type Section, readSections } from './xref.ts';
 
 /** Where the header is looked for, as other readers do: mail gateways put lines before it. */
@@ -97,6 +98,19 @@ export class PdfFile {
     if (!Array.isArray(value)) return [];
     this.#budget.spendSteps(value.length);
     return value;
+  }
+
+  /** An entry that is a text string, decoded. */
+  text(dict: Dict, key: string): string | undefined {
+    const value = this.get(dict, key);
+    if (!(value instanceof PdfString)) return undefined;
+    this.#budget.spendSteps(value.bytes.length);
+    return readText(value);
+  }
+
+  /** Counts work that a walk does beyond reading. */
+  spendSteps(steps: number): void {
+    this.#budget.spendSteps(steps);
   }
 
   /** Where each entry of a dictionary of this file was written. */

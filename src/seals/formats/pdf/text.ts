@@ -1,5 +1,5 @@
 /** Text strings and dates (ISO 32000-2, 7.9.2 and 7.9.4). */
-import { PdfString, type Value } from './values.ts';
+import type { PdfString } from './values.ts';
 
 /** PDFDocEncoding where it differs from ISO 8859-1 (annex D.3): 0x18 to 0x1f, then 0x80 to 0xa0. */
 const DOC_ENCODING_LOW = '\u02d8\u02c7\u02c6\u02d9\u02dd\u02db\u02da\u02dc';
@@ -13,10 +13,8 @@ export function writeText(text: string): string {
   return `<feff${Buffer.from(text, 'utf16le').swap16().toString('hex')}>`;
 }
 
-/** Reads a text string in any of its three encodings; `undefined` when the value is no string. */
-export function readText(value: Value): string | undefined {
-  if (!(value instanceof PdfString)) return undefined;
-  const { bytes } = value;
+/** Reads a text string in any of its three encodings. */
+export function readText({ bytes }: PdfString): string {
   if (bytes[0] === 0xfe && bytes[1] === 0xff) {
     return Buffer.from(bytes.subarray(2, bytes.length & ~1))
       .swap16()
@@ -39,9 +37,8 @@ const DATE =
   /^D:(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\d\d)?)?)?)?)?(?:Z.*|([+-])(\d\d)(?:'(\d\d)?)?'?)?$/;
 
 /** Reads a date; what is left out counts from the beginning, a missing zone is UTC. `undefined` when it is none. */
-export function readDate(value: Value): Date | undefined {
-  const text = readText(value);
-  const match = text === undefined ? null : DATE.exec(text);
+export function readDate(text: string): Date | undefined {
+  const match = DATE.exec(text);
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second, sign, zoneHours, zoneMinutes] = match;
   const field = (digits: string | undefined, least: number) => (digits === undefined ? least : Number(digits));

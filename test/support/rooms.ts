@@ -1,0 +1,34 @@
+/** Single rooms on a database in this process, for tests that need no HTTP. */
+import { createSecretKey, randomBytes } from 'node:crypto';
+import { createAuditLog, type AuditLog } from '../../src/audit/index.ts';
+import { createCustody, PROVIDER, type Custody } from '../../src/custody/index.ts';
+import type { Db } from '../../src/platform/db/db.ts';
+import { TestClock } from './clock.ts';
+import { openMigrated } from './databases.ts';
+
+export interface Rooms {
+  readonly db: Db;
+  readonly clock: TestClock;
+  readonly audit: AuditLog;
+  readonly custody: Custody;
+  readonly keyEncryptionKey: ReturnType<typeof createSecretKey>;
+}
+
+/** A migrated database with a clock, an audit log that can sign, and custody. */
+export async function openRooms(): Promise<Rooms> {
+  const db = await openMigrated();
+  const clock = new TestClock();
+  const keyEncryptionKey = createSecretKey(randomBytes(32));
+  const audit: AuditLog = createAuditLog({
+    db,
+    clock,
+    signer: async () => {
+      const key = await custody.active(PROVIDER, 'audit');
+      if (!key) throw new Error('no audit key');
+      return custody.signer(PROVIDER, key.id, 'ES256');
+    },
+  });
+  const custody = createCustody({ db, clock, audit, keyEncryptionKey });
+  await db.transaction((tx) => custody.generate(tx, { owner: PROVIDER, purpose: 'audit', actor: 'system' }));
+  return { db, clock, audit, custody, keyEncryptionKey };
+}
