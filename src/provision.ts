@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { App } from './app.ts';
 
 const uri = z.url();
-const text = z.string().trim().min(1).max(100);
+/** Names end up in certificates, which have room for 64 letters (RFC 5280, appendix A.1). */
+const text = z.string().trim().min(1).max(64);
 
 export const provisioning = z
   .object({

@@ -3,7 +3,7 @@ import Router from '@koa/router';
 import type { AuditLog } from '../audit/index.ts';
 import type { Oidc } from '../oidc/index.ts';
 import type { Organisations } from '../organisations/index.ts';
-import { toPem } from '../pki/index.ts';
+import { derToPem } from '../pki/index.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
 import { readUpload } from '../platform/http/multipart.ts';
@@ -60,7 +60,7 @@ export function apiRoutes(parts: ApiParts): Middleware {
 
   router.get('/trust-anchors', async (ctx) => {
     ctx.type = 'application/x-pem-file';
-    ctx.body = toPem((await seals.certificates.authorities()).root.der);
+    ctx.body = derToPem('CERTIFICATE', (await seals.certificates.authorities()).root.der);
   });
 
   router.get('/audit/keys', async (ctx) => {

@@ -4,20 +4,20 @@ import { X509Error } from './errors.ts';
 
 /** `short`: RFC 4514 section 3, or the descriptor in use. `max`: upper bound in characters (RFC 5280 appendix A.1), for writing only. */
 const attributeTypes = {
-  countryName: { oid: '2.5.4.6', short: 'C', max: 2, form: 'printableString' },
-  stateOrProvinceName: { oid: '2.5.4.8', short: 'ST', max: 128, form: 'utf8String' },
-  localityName: { oid: '2.5.4.7', short: 'L', max: 128, form: 'utf8String' },
-  organizationName: { oid: '2.5.4.10', short: 'O', max: 64, form: 'utf8String' },
-  organizationalUnitName: { oid: '2.5.4.11', short: 'OU', max: 64, form: 'utf8String' },
+  countryName: { oid: '2.5.4.6', short: 'C', max: 2, encode: der.printableString },
+  stateOrProvinceName: { oid: '2.5.4.8', short: 'ST', max: 128, encode: der.utf8String },
+  localityName: { oid: '2.5.4.7', short: 'L', max: 128, encode: der.utf8String },
+  organizationName: { oid: '2.5.4.10', short: 'O', max: 64, encode: der.utf8String },
+  organizationalUnitName: { oid: '2.5.4.11', short: 'OU', max: 64, encode: der.utf8String },
   // X.520 6.4.4 leaves it unbounded; the bound is that of `name`.
   organizationIdentifier: {
     oid: '2.5.4.97',
     short: 'organizationIdentifier',
     max: 32_768,
-    form: 'utf8String',
+    encode: der.utf8String,
   },
-  commonName: { oid: '2.5.4.3', short: 'CN', max: 64, form: 'utf8String' },
-  serialNumber: { oid: '2.5.4.5', short: 'serialNumber', max: 64, form: 'printableString' },
+  commonName: { oid: '2.5.4.3', short: 'CN', max: 64, encode: der.utf8String },
+  serialNumber: { oid: '2.5.4.5', short: 'serialNumber', max: 64, encode: der.printableString },
 } as const;
 
 export type AttributeType = keyof typeof attributeTypes;
@@ -54,8 +54,8 @@ function typesIn(rdn: RelativeDistinguishedName): AttributeType[] {
 }
 
 function attribute(type: AttributeType, value = ''): Buffer {
-  const { oid, max, form } = attributeTypes[type];
-  const length = [...value].length;
+  const { oid, max, encode } = attributeTypes[type];
+  const length = Array.from(value).length;
   const isAllowed = type !== 'countryName' || /^[A-Z]{2}$/.test(value);
   if (length === 0 || length > max || !isAllowed) {
     throw new X509Error(
@@ -65,7 +65,7 @@ function attribute(type: AttributeType, value = ''): Buffer {
     );
   }
   try {
-    return der.sequence(der.objectIdentifier(oid), der[form](value));
+    return der.sequence(der.objectIdentifier(oid), encode(value));
   } catch (cause) {
     throw new X509Error('X509_NAME', 'RFC 5280 4.1.2.4', `${type} has a character that it cannot hold`, {
       cause,
@@ -127,11 +127,11 @@ function toText(attributes: readonly Attribute[]): string {
     .join('+');
 }
 
-/** RFC 4514 2.4. */
+/** RFC 4514 2.4. Control and format characters (line feeds, changes of writing direction) are escaped too, so that no text can pose as another. */
 function escaped(text: string): string {
   return text
     .replace(/["+,;<>\\]|^[ #]| $/g, '\\$&')
-    .replace(/[\0-\x1f\x7f]/g, (control) => `\\${control.charCodeAt(0).toString(16).padStart(2, '0')}`);
+    .replace(/[\p{Cc}\p{Cf}]/gu, (hidden) => Buffer.from(hidden).toString('hex').replace(/../g, '\\$&'));
 }
 
 // eslint-disable-next-line typescript/no-unsafe-type-assertion -- the table above is closed

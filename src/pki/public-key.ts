@@ -7,14 +7,21 @@ import { X509Error } from './errors.ts';
 const idEcPublicKey = '1.2.840.10045.2.1';
 const rsaEncryption = '1.2.840.113549.1.1.1';
 
+/** A public key, and the exact octets of its SubjectPublicKeyInfo. */
+export interface SubjectPublicKey {
+  readonly subjectPublicKeyInfo: Buffer;
+  readonly publicKey: KeyObject;
+}
+
 /** @throws {X509Error} X509_KEY for a key that is broken, in a spelling that the standard forbids, or of a kind unknown to OpenSSL. */
-export function readSubjectPublicKeyInfo(reader: der.DerReader): KeyObject {
-  const { value, der: spki } = reader.withBytes((outer) =>
+export function readSubjectPublicKeyInfo(reader: der.DerReader): SubjectPublicKey {
+  const { value, der: subjectPublicKeyInfo } = reader.withBytes((outer) =>
     outer.sequence((inner) => ({ algorithm: readAlgorithmIdentifier(inner), key: inner.bitString() })),
   );
   checkSpelling(value.algorithm, value.key);
   try {
-    return createPublicKey({ key: spki, format: 'der', type: 'spki' });
+    const publicKey = createPublicKey({ key: subjectPublicKeyInfo, format: 'der', type: 'spki' });
+    return { subjectPublicKeyInfo, publicKey };
   } catch (cause) {
     throw new X509Error('X509_KEY', 'RFC 5280 4.1.2.7', 'Not a usable public key', { cause });
   }

@@ -3,9 +3,17 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { AuditLog } from '../audit/index.ts';
 import { PROVIDER, type Custody, type KeyRecord } from '../custody/index.ts';
 import type { Unit } from '../organisations/index.ts';
-import { buildCertificate, parseCertificate, type Certificate, type Name } from '../pki/index.ts';
+import {
+  buildCertificate,
+  distinguishedName,
+  keyIdentifier,
+  parseCertificate,
+  type Certificate,
+  type Extensions,
+  type Name,
+} from '../pki/index.ts';
 import type { Clock } from '../platform/clock.ts';
-import { type Db, type Queryable } from '../platform/db/db.ts';
+import type { Db, Queryable } from '../platform/db/db.ts';
 import { newId, type CertificateId, type KeyId } from '../platform/ids.ts';
 
 type Profile = 'root' | 'issuing' | 'seal';
@@ -27,6 +35,19 @@ export interface Certificates {
   /** The root that verifiers trust, and the authority between it and the seals. */
   authorities(): Promise<{ root: Certificate; issuing: Certificate }>;
   find(id: CertificateId): Promise<StoredCertificate | undefined>;
+}
+
+interface CertificateRequest {
+  readonly profile: Profile;
+  readonly subject: Name;
+  readonly key: Pick<KeyRecord, 'id' | 'publicKey'>;
+  readonly issuer: {
+    readonly name: Name;
+    readonly key: Pick<KeyRecord, 'id' | 'publicKey'>;
+    readonly certificateId?: CertificateId;
+  };
+  readonly extensions: Extensions;
+  readonly actor: string;
 }
 
 interface CertificateRow {
@@ -60,23 +81,43 @@ export function createCertificates(parts: {
   function validity(profile: Profile): { notBefore: Date; notAfter: Date } {
     // Certificates tell time in whole seconds.
     const start = Math.floor((clock.now().getTime() - BACKDATE_MS) / 1000) * 1000;
-    return { notBefore: new Date(start), notAfter: new Date(start + (VALID_DAYS[profile] ?? 0) * DAY_MS) };
+    return { notBefore: new Date(start), notAfter: new Date(start + VALID_DAYS[profile] * DAY_MS) };
   }
 
-  async function store(
-    tx: Queryable,
-    profile: Profile,
-    der: Uint8Array,
-    keyId: KeyId,
-    issuerId: CertificateId | undefined,
-    actor: string,
-  ) {
+  /** Builds, signs and stores one certificate. For a root, `issuer` is itself. */
+  async function issue(tx: Queryable, request: CertificateRequest): Promise<StoredCertificate> {
+    const { profile, key, issuer, actor } = request;
+    const der = await buildCertificate(
+      {
+        serialNumber: serialNumber(),
+        issuer: issuer.name,
+        subject: request.subject,
+        ...validity(profile),
+        subjectPublicKey: key.publicKey,
+        extensions: {
+          ...request.extensions,
+          subjectKeyIdentifier: keyIdentifier(key.publicKey),
+          authorityKeyIdentifier: keyIdentifier(issuer.key.publicKey),
+        },
+      },
+      await custody.signer(PROVIDER, issuer.key.id, 'ecdsa-with-SHA256', tx),
+    );
     const id = newId('cert', clock.now());
     const certificate = parseCertificate(der);
     const fingerprint = createHash('sha256').update(der).digest();
     await tx.query(
-      `INSERT INTO certificates (id, profile, key_id, issuer_id, fingerprint, der, not_before, not_after) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-      [id, profile, keyId, issuerId ?? null, fingerprint, der, certificate.notBefore, certificate.notAfter],
+      `INSERT INTO certificates (id, profile, key_id, issuer_id, fingerprint, der, not_before, not_after)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      [
+        id,
+        profile,
+        key.id,
+        issuer.certificateId ?? null,
+        fingerprint,
+        der,
+        certificate.notBefore,
+        certificate.notAfter,
+      ],
     );
     await audit.record(tx, {
       type: 'certificate.issued',
@@ -84,12 +125,12 @@ export function createCertificates(parts: {
       subject: id,
       detail: {
         profile,
-        keyId,
+        keyId: key.id,
         fingerprint: fingerprint.toString('hex'),
         notAfter: certificate.notAfter.toISOString(),
       },
     });
-    return { id, keyId, certificate };
+    return { id, keyId: key.id, certificate };
   }
 
   async function authority(
@@ -106,73 +147,59 @@ export function createCertificates(parts: {
   return {
     async ensureAuthorities(tx) {
       if (await authority('issuing', tx)) return;
-      const nameOf = (commonName: string): Name => [
-        { type: 'organizationName', value: parts.serviceName },
-        { type: 'commonName', value: commonName },
-      ];
+      const nameOf = (commonName: string) =>
+        distinguishedName([{ organizationName: parts.serviceName }, { commonName }]);
       const rootName = nameOf('Yinxin Root CA');
       const rootKey = await custody.generate(tx, { owner: PROVIDER, purpose: 'root-ca', actor: 'system' });
-      const rootSigner = await custody.signer(PROVIDER, rootKey.id, 'ecdsa-with-SHA256', tx);
-      const rootDer = await buildCertificate(
-        {
-          serialNumber: serialNumber(),
-          issuer: rootName,
-          subject: rootName,
-          ...validity('root'),
-          publicKey: rootKey.publicKey,
-          basicConstraints: { cA: true },
-          keyUsage: ['keyCertSign', 'cRLSign'],
-        },
-        rootSigner,
-      );
-      const root = await store(tx, 'root', rootDer, rootKey.id, undefined, 'system');
-
+      const root = await issue(tx, {
+        profile: 'root',
+        subject: rootName,
+        key: rootKey,
+        issuer: { name: rootName, key: rootKey },
+        extensions: { basicConstraints: { cA: true }, keyUsage: ['keyCertSign', 'cRLSign'] },
+        actor: 'system',
+      });
       const issuingKey = await custody.generate(tx, {
         owner: PROVIDER,
         purpose: 'issuing-ca',
         actor: 'system',
       });
-      const issuingDer = await buildCertificate(
-        {
-          serialNumber: serialNumber(),
-          issuer: rootName,
-          subject: nameOf('Yinxin Seal CA'),
-          ...validity('issuing'),
-          publicKey: issuingKey.publicKey,
-          issuerPublicKey: rootKey.publicKey,
+      await issue(tx, {
+        profile: 'issuing',
+        subject: nameOf('Yinxin Seal CA'),
+        key: issuingKey,
+        issuer: { name: rootName, key: rootKey, certificateId: root.id },
+        extensions: {
           basicConstraints: { cA: true, pathLenConstraint: 0 },
           keyUsage: ['keyCertSign', 'cRLSign'],
         },
-        rootSigner,
-      );
-      await store(tx, 'issuing', issuingDer, issuingKey.id, root.id, 'system');
+        actor: 'system',
+      });
     },
 
     async issueSealCertificate(tx, { unit, sealName, key, actor }) {
       const issuer = await authority('issuing', tx);
       if (!issuer) throw new TypeError('there is no issuing authority');
       const { organisation } = unit;
-      const der = await buildCertificate(
-        {
-          serialNumber: serialNumber(),
-          issuer: issuer.certificate.subject,
-          subject: [
-            { type: 'countryName', value: 'CN' },
-            { type: 'organizationName', value: organisation.name },
-            // ETSI EN 319 412-1, section 5.1.4: NTR, country, hyphen, number in the national register.
-            { type: 'organizationIdentifier', value: `NTRCN-${organisation.unifiedSocialCreditCode}` },
-            { type: 'organizationalUnitName', value: unit.name },
-            { type: 'commonName', value: sealName },
-          ],
-          ...validity('seal'),
-          publicKey: key.publicKey,
-          issuerPublicKey: issuer.certificate.publicKey,
-          basicConstraints: { cA: false },
-          keyUsage: ['digitalSignature', 'contentCommitment'],
+      return issue(tx, {
+        profile: 'seal',
+        subject: distinguishedName([
+          { countryName: 'CN' },
+          { organizationName: organisation.name },
+          // ETSI EN 319 412-1, section 5.1.4: NTR (national trade register), country, hyphen, number in it.
+          { organizationIdentifier: `NTRCN-${organisation.unifiedSocialCreditCode}` },
+          { organizationalUnitName: unit.name },
+          { commonName: sealName },
+        ]),
+        key,
+        issuer: {
+          name: issuer.certificate.subject,
+          key: { id: issuer.keyId, publicKey: issuer.certificate.publicKey },
+          certificateId: issuer.id,
         },
-        await custody.signer(PROVIDER, issuer.keyId, 'ecdsa-with-SHA256', tx),
-      );
-      return store(tx, 'seal', der, key.id, issuer.id, actor);
+        extensions: { basicConstraints: { cA: false }, keyUsage: ['digitalSignature', 'nonRepudiation'] },
+        actor,
+      });
     },
 
     authorities() {

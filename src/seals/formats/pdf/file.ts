@@ -4,7 +4,7 @@ import { Lexer } from './lexer.ts';
 import { Budget, LIMITS, beyondLimits, damaged } from './refusals.ts';
 import { readStream } from './streams.ts';
 import { readText } from './text.ts';
-import { Dict, type IndirectObject, PdfString, Ref, type Span, type Value } from './values.ts';
+import { Dict, type IndirectObject, PdfString, Ref, type Span, type Value, isCount } from './values.ts';
 import { type Entry, type Section, readSections } from './xref.ts';
 
 /** Where the header is looked for, as other readers do: mail gateways put lines before it. */
@@ -62,7 +62,8 @@ export class PdfFile {
   /** One more than the highest object number that any section speaks of. */
   get size(): number {
     const declared = this.trailer.get('Size');
-    return Math.max(typeof declared === 'number' ? declared : 0, ...this.sections.map(({ size }) => size));
+    if (!isCount(declared)) throw damaged('a trailer without Size');
+    return Math.max(declared, ...this.sections.map(({ size }) => size));
   }
 
   /** The object of that number and generation; `undefined` stands for null (7.3.10). */

@@ -10,6 +10,8 @@ import type { Section } from './xref.ts';
 /** A piece of an object: text with one byte per character, or bytes. */
 export type Chunk = string | Uint8Array;
 
+/** (7.5.4) */
+const MAX_GENERATION = 65_535;
 const LF = 10;
 const CR = 13;
 
@@ -37,6 +39,8 @@ export class Increment {
   /** Gives `ref` a new value. */
   put(ref: Ref, ...chunks: Chunk[]): void {
     if (this.#objects.has(ref.number)) throw damaged(`object ${ref.number} has two roles`);
+    if (ref.generation > MAX_GENERATION)
+      throw damaged(`object ${ref.number} has generation ${ref.generation}`);
     this.#objects.set(ref.number, { ref, chunks });
   }
 
@@ -149,7 +153,9 @@ class Output {
 }
 
 /** Runs of neighbouring object numbers, in order. */
-function runsOf(offsets: ReadonlyMap<Ref, number>): { readonly first: number; readonly entries: [Ref, number][] }[] {
+function runsOf(
+  offsets: ReadonlyMap<Ref, number>,
+): { readonly first: number; readonly entries: [Ref, number][] }[] {
   const runs: { first: number; entries: [Ref, number][] }[] = [];
   for (const entry of [...offsets].toSorted(([a], [b]) => a.number - b.number)) {
     const run = runs.at(-1);

@@ -83,7 +83,8 @@ function toPage(file: PdfFile, { ref, dict, inherited }: Node): Page {
   const box = intersection(media, toBox(file, inherited.CropBox) ?? media);
   const turns = typeof inherited.Rotate === 'number' ? inherited.Rotate / 90 : 0;
   const userUnit = file.get(dict, 'UserUnit') ?? 1;
-  if (typeof userUnit !== 'number' || !(userUnit > 0 && userUnit <= 75_000)) throw damaged('a senseless UserUnit');
+  if (typeof userUnit !== 'number' || !(userUnit > 0 && userUnit <= 75_000))
+    throw damaged('a senseless UserUnit');
   return {
     ref,
     dict,

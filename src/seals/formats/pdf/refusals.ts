@@ -31,9 +31,13 @@ export function damaged(detail: string, cause?: unknown): FormatError {
 }
 
 export function beyondLimits(what: keyof typeof LIMITS): FormatError {
-  return new FormatError('PDF_BEYOND_LIMITS', 'The PDF is larger or more deeply nested than this service reads', {
-    cause: `more than ${LIMITS[what]} ${what}`,
-  });
+  return new FormatError(
+    'PDF_BEYOND_LIMITS',
+    'The PDF is larger or more deeply nested than this service reads',
+    {
+      cause: `more than ${LIMITS[what]} ${what}`,
+    },
+  );
 }
 
 /** What reading one document has cost so far. */

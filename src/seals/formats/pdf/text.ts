@@ -41,7 +41,8 @@ export function readDate(text: string): Date | undefined {
   const match = DATE.exec(text);
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second, sign, zoneHours, zoneMinutes] = match;
-  const field = (digits: string | undefined, least: number) => (digits === undefined ? least : Number(digits));
+  const field = (digits: string | undefined, least: number) =>
+    digits === undefined ? least : Number(digits);
   const zone = (field(zoneHours, 0) * 60 + field(zoneMinutes, 0)) * (sign === '-' ? -1 : 1);
   const [monthNumber, dayNumber] = [field(month, 1), field(day, 1)];
   const local = Date.UTC(

@@ -32,7 +32,7 @@ const FREE: Entry = { kind: 'free' };
 export function readSections(bytes: Buffer, offset: number, budget: Budget): Section[] {
   const sections: Section[] = [];
   const seen = new Set<number>();
-  for (let next: Value | undefined = offset; next !== undefined && next !== 0; ) {
+  for (let next: Value | undefined = offset; next !== undefined && next !== 0;) {
     if (!isCount(next) || next >= bytes.length) throw damaged('a cross-reference section outside the file');
     if (seen.has(next)) throw damaged('cross-reference sections in a circle');
     seen.add(next);
@@ -47,7 +47,9 @@ export function readSections(bytes: Buffer, offset: number, budget: Budget): Sec
 
 function readSection(bytes: Buffer, offset: number, budget: Budget): Section {
   const lexer = new Lexer(bytes, offset, budget);
-  return lexer.takeKeyword('xref') ? readTable(lexer, offset, budget) : readStreamSection(bytes, offset, budget);
+  return lexer.takeKeyword('xref')
+    ? readTable(lexer, offset, budget)
+    : readStreamSection(bytes, offset, budget);
 }
 
 /** A run of object numbers whose entries lie side by side, the first at `position`. */
@@ -136,7 +138,8 @@ function readTableEntry(bytes: Buffer, position: number): Entry {
   }
   const type = bytes.latin1Slice(position + 16, position + 18);
   if (type === ' f') return FREE;
-  if (type !== ' n') throw damaged(`a cross-reference entry at offset ${position} is neither free nor in use`);
+  if (type !== ' n')
+    throw damaged(`a cross-reference entry at offset ${position} is neither free nor in use`);
   const offset = Number(bytes.latin1Slice(position, position + 10));
   return offset === 0
     ? FREE
@@ -195,7 +198,11 @@ function indexedRanges(trailer: Dict, entryBytes: number): Ranges {
 }
 
 /** Type 0 is free, 1 is at an offset, 2 is in an object stream; any other means null (7.5.8.3). */
-function readStreamEntry(rows: Buffer, position: number, [typeBytes, secondBytes, thirdBytes]: Widths): Entry {
+function readStreamEntry(
+  rows: Buffer,
+  position: number,
+  [typeBytes, secondBytes, thirdBytes]: Widths,
+): Entry {
   const type = typeBytes === 0 ? 1 : readField(rows, position, typeBytes);
   const second = readField(rows, position + typeBytes, secondBytes);
   const third = readField(rows, position + typeBytes + secondBytes, thirdBytes);

@@ -1,0 +1,164 @@
+/** The command line, as processes. */
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { freePort } from './setup/services.ts';
+import { newSecrets } from './support/app.ts';
+import { createDatabase } from './support/databases.ts';
+import { runProcess, startProcess } from './support/processes.ts';
+
+let database: Awaited<ReturnType<typeof createDatabase>>;
+let env: Record<string, string | undefined>;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  const port = await freePort();
+  env = {
+    ...newSecrets(),
+    DATABASE_URL: database.url,
+    REDIS_URL: inject('redisUrl'),
+    REDIS_KEY_PREFIX: 'main-test',
+    ISSUER: `http://localhost:${port}`,
+    PORT: String(port),
+    HOST: '127.0.0.1',
+  };
+});
+afterAll(() => database.drop());
+
+describe('yinxin serve', () => {
+  test('refuses to start and names every bad variable in one answer, showing no value', async () => {
+    const { code, output } = await runProcess(['serve'], {
+      DATABASE_URL: database.url,
+      REDIS_URL: 'redis://localhost',
+      KEY_ENCRYPTION_KEY: 'changeme',
+      DATA_KEY: 'placeholder',
+    });
+    expect(code).toBe(1);
+    for (const variable of ['ISSUER', 'KEY_ENCRYPTION_KEY', 'DATA_KEY', 'PASSWORD_PEPPER', 'COOKIE_KEYS'])
+      expect(output).toContain(`${variable}: `);
+    expect(output).not.toContain('changeme');
+    expect(output).not.toContain('at file:');
+  });
+
+  test('answers readiness, discovery and pages, then stops on SIGTERM with requests in flight answered', async () => {
+    const server = await startProcess(['serve'], env);
+    expect(await (await fetch(`${env['ISSUER']}/readyz`)).json()).toEqual({ status: 'ready', failed: [] });
+    expect(await (await fetch(`${env['ISSUER']}/healthz`)).json()).toEqual({ status: 'ok' });
+    const discovery = (await (
+      await fetch(`${env['ISSUER']}/.well-known/openid-configuration`)
+    ).json()) as Record<string, unknown>;
+    expect(discovery).toMatchObject({
+      issuer: env['ISSUER'],
+      response_types_supported: ['code'],
+      code_challenge_methods_supported: ['S256'],
+      subject_types_supported: ['pairwise'],
+      id_token_signing_alg_values_supported: ['ES256'],
+      backchannel_logout_supported: true,
+    });
+    const inFlight = Promise.all(
+      Array.from({ length: 20 }, () => fetch(`${env['ISSUER']}/`).then((response) => response.text())),
+    );
+    await inFlight;
+    expect(await server.stop()).toBe(0);
+    expect(server.output()).toContain('"msg":"stopping"');
+    await expect(fetch(`${env['ISSUER']}/healthz`)).rejects.toThrow();
+  });
+
+  test('does not start on a database whose keys another key-encryption key wrapped', async () => {
+    const { code, output } = await runProcess(['serve'], {
+      ...env,
+      KEY_ENCRYPTION_KEY: newSecrets()['KEY_ENCRYPTION_KEY'],
+    });
+    expect(code).toBe(1);
+    expect(output).toContain('KEY_ENCRYPTION_KEY is not the one');
+  });
+
+  test('says in embedded mode that it is embedded, and finds its data again', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'yinxin-embedded-'));
+    const port = await freePort();
+    const embedded = {
+      PORT: String(port),
+      DATA_DIRECTORY: join(folder, 'data'),
+      KEYS_DIRECTORY: join(folder, 'keys'),
+    };
+    const kids: (string | undefined)[] = [];
+    for (let start = 0; start < 2; start++) {
+      const server = await startProcess(['serve'], embedded, /embedded mode/);
+      const { keys } = (await (await fetch(`http://localhost:${port}/jwks`)).json()) as {
+        keys: { kid: string }[];
+      };
+      kids.push(keys[0]?.kid);
+      const second = await runProcess(['serve'], { ...embedded, PORT: '0' });
+      expect(second).toMatchObject({ code: 1, output: expect.stringContaining('Stop it first') as string });
+      expect(await server.stop('SIGINT')).toBe(0);
+    }
+    expect(kids[0]).toBeTruthy();
+    expect(kids[0]).toBe(kids[1]);
+  });
+});
+
+describe('yinxin', () => {
+  test('migrate brings an empty database up, and then has nothing to do', async () => {
+    const empty = await createDatabase();
+    expect((await runProcess(['migrate'], { ...env, DATABASE_URL: empty.url })).output).toContain(
+      '"applied":[1]',
+    );
+    expect((await runProcess(['migrate'], { ...env, DATABASE_URL: empty.url })).output).toContain(
+      '"applied":[]',
+    );
+    await empty.drop();
+  });
+
+  test('provision brings about what a file describes, shows each new secret once, and may be repeated', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'yinxin-provision-')), 'installation.json');
+    const description = {
+      portals: [
+        {
+          clientId: 'hainan',
+          name: { 'zh-CN': '海南政务服务网' },
+          sector: 'hainan',
+          homeUri: 'https://hainan.example.cn/',
+          redirectUris: ['https://hainan.example.cn/cb'],
+          scopes: ['openid'],
+        },
+      ],
+      organisations: [
+        {
+          unifiedSocialCreditCode: '91350100M000100Y43',
+          name: '福州示例有限公司',
+          units: [{ name: '办公室', officers: ['nobody-yet'], seals: ['福州示例有限公司'] }],
+        },
+      ],
+    };
+    writeFileSync(file, JSON.stringify(description));
+    const first = await runProcess(['provision', file], env);
+    expect(first.output).toMatch(/hainan client_secret [\w-]{43}\n/);
+    expect(first.output).toContain('nobody-yet has no account yet');
+    expect(first.code).toBe(1);
+    const second = await runProcess(['provision', file], env);
+    expect(second.output).not.toContain('client_secret');
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(description);
+
+    writeFileSync(file, JSON.stringify({ portals: [{ clientId: 'x' }], surprise: 1 }));
+    const bad = await runProcess(['provision', file], env);
+    expect(bad.code).toBe(1);
+    expect(bad.output).toContain('surprise');
+    expect(bad.output).not.toContain('at file:');
+  });
+
+  test('audit check walks the chain', async () => {
+    expect(await runProcess(['audit', 'check'], env)).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/^\d+ entries, chain intact/) as string,
+    });
+  });
+
+  test('says how it is used when it is not understood', async () => {
+    for (const args of [[], ['sing'], ['audit'], ['provision']])
+      expect(await runProcess(args, {})).toMatchObject({
+        code: 2,
+        output: expect.stringContaining('yinxin <command>') as string,
+      });
+  });
+});
