@@ -108,6 +108,13 @@ function attempt(verification: () => boolean): boolean {
   }
 }
 
+/** The JOSE algorithm that the key suits, if the table has one. */
+export function joseAlgorithmFor(publicKey: KeyObject): SignatureAlgorithm | undefined {
+  return keysOf(signatureAlgorithms).find(
+    (name) => algorithmOf(name).oid === undefined && suits(name, publicKey),
+  );
+}
+
 /** AlgorithmIdentifier (RFC 5280 4.1.1.2) as read. */
 export interface AlgorithmIdentifier {
   /** Dotted decimal. */

@@ -3,7 +3,7 @@ import { encodeObjectIdentifier, encodeTime } from './der-values.ts';
 import { tags } from './der-tags.ts';
 
 export { tags, contextTag } from './der-tags.ts';
-export { decode, withoutZeroPadding } from './der-reader.ts';
+export { decode } from './der-reader.ts';
 export type { DerReader } from './der-reader.ts';
 
 /** One element: identifier octet, minimal definite length, contents (X.690 8.1). All functions below return such an element. */

@@ -111,19 +111,19 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
   keyUsage: {
     oid: '2.5.29.15',
     critical: always,
-    write: (usages) => der.namedBits(usages.map((usage) => keyUsages.indexOf(usage))),
+    write: (usages) => der.namedBits(some(usages).map((usage) => keyUsages.indexOf(usage))),
     read: (reader) => {
       const bits = reader.namedBits();
-      return keyUsages.filter((_, bit) => bits.includes(bit));
+      return some(keyUsages.filter((_, bit) => bits.includes(bit)));
     },
   },
   // 4.2.1.12
   extKeyUsage: {
     oid: '2.5.29.37',
     critical: ({ critical }) => critical,
-    write: ({ keyPurposeIds }) => der.sequence(...keyPurposeIds.map(der.objectIdentifier)),
+    write: ({ keyPurposeIds }) => der.sequence(...some(keyPurposeIds).map(der.objectIdentifier)),
     read: (reader, critical) => ({
-      keyPurposeIds: reader.listOf((item) => item.objectIdentifier()),
+      keyPurposeIds: some(reader.listOf((item) => item.objectIdentifier())),
       critical,
     }),
   },
@@ -132,15 +132,8 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
     oid: '2.5.29.32',
     critical: never,
     write: (policies) =>
-      der.sequence(...policies.map((policy) => der.sequence(der.objectIdentifier(policy)))),
-    read: (reader) =>
-      reader.listOf((item) =>
-        item.sequence((inner) => {
-          const policy = inner.objectIdentifier();
-          inner.optional(der.tags.sequence, () => inner.any());
-          return policy;
-        }),
-      ),
+      der.sequence(...some(policies).map((policy) => der.sequence(der.objectIdentifier(policy)))),
+    read: (reader) => some(reader.listOf(readPolicyInformation)),
   },
   // 4.2.1.13. Each point is written as fullName [0] in distributionPoint [0].
   cRLDistributionPoints: {
@@ -148,12 +141,12 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
     critical: never,
     write: (uris) =>
       der.sequence(
-        ...uris.map((uri) => {
+        ...some(uris).map((uri) => {
           const fullName = der.element(der.contextTag(0, 'constructed'), der.ia5String(uri, uriTag));
           return der.sequence(der.element(der.contextTag(0, 'constructed'), fullName));
         }),
       ),
-    read: (reader) => reader.listOf(readDistributionPoint).flat(),
+    read: (reader) => some(reader.listOf(readDistributionPoint)).flat(),
   },
   // 4.2.2.1
   authorityInfoAccess: {
@@ -162,11 +155,13 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
     write: ({ ocsp, caIssuers }) => {
       const access = (method: string) => (uri: string) =>
         der.sequence(der.objectIdentifier(method), der.ia5String(uri, uriTag));
-      return der.sequence(...ocsp.map(access(idAdOcsp)), ...caIssuers.map(access(idAdCaIssuers)));
+      return der.sequence(...some([...ocsp.map(access(idAdOcsp)), ...caIssuers.map(access(idAdCaIssuers))]));
     },
     read: (reader) => {
-      const accesses = reader.listOf((item) =>
-        item.sequence((inner) => ({ method: inner.objectIdentifier(), uris: readUri(inner) })),
+      const accesses = some(
+        reader.listOf((item) =>
+          item.sequence((inner) => ({ method: inner.objectIdentifier(), uris: readUri(inner) })),
+        ),
       );
       const urisOf = (method: string) =>
         accesses.filter((each) => each.method === method).flatMap(({ uris }) => uris);
@@ -174,6 +169,20 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
     },
   },
 };
+
+/** SIZE (1..MAX): these lists are left out, never empty. */
+function some<T>(items: readonly T[]): readonly T[] {
+  if (items.length > 0) return items;
+  throw new X509Error('X509_EXTENSION', 'RFC 5280 4.2.1', 'An extension that says nothing');
+}
+
+function readPolicyInformation(reader: der.DerReader): string {
+  return reader.sequence((policy) => {
+    const identifier = policy.objectIdentifier();
+    policy.optional(der.tags.sequence, () => policy.any()); // qualifiers
+    return identifier;
+  });
+}
 
 function readDistributionPoint(reader: der.DerReader): string[] {
   const nameTag = der.contextTag(0, 'constructed');
@@ -225,17 +234,17 @@ export function readExtensions(reader: der.DerReader): {
     item.sequence((inner) => {
       const oid = inner.objectIdentifier();
       const critical = inner.booleanDefaultFalse();
-      if (seen.has(oid))
-        throw new X509Error('X509_EXTENSION', 'RFC 5280 4.2', `The extension ${oid} comes twice`);
+      if (seen.has(oid)) throw new X509Error('X509_EXTENSION', 'RFC 5280 4.2', `${oid} comes twice`);
       seen.add(oid);
       const name = names.find((each) => codecs[each].oid === oid);
+      if (name === undefined) {
+        inner.octetString();
+        if (critical) unrecognizedCriticalExtensions.push(oid);
+        return;
+      }
       // extnValue is an OCTET STRING around DER: read in place, so that offsets stay true.
-      if (name)
-        extensions[name] = inner.constructed(der.tags.octetString, (value) =>
-          codecs[name].read(value, critical),
-        );
-      else inner.octetString();
-      if (!name && critical) unrecognizedCriticalExtensions.push(oid);
+      const { read } = codecs[name];
+      extensions[name] = inner.constructed(der.tags.octetString, (value) => read(value, critical));
     }),
   );
   // eslint-disable-next-line typescript/no-unsafe-type-assertion -- each value was read by the codec of its name

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { AuditLog, AuditReceipt } from '../audit/index.ts';
 import { CustodyError, type Custody } from '../custody/index.ts';
 import type { Organisations } from '../organisations/index.ts';
-import { signedAttributes, signedData } from '../pki/index.ts';
+import { signedAttributes, signedData, type Certificate } from '../pki/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import { isUniqueViolation, type Db } from '../platform/db/db.ts';
 import { AppError } from '../platform/errors.ts';
@@ -125,7 +125,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
   async function authorise(
     actor: Actor,
     sealId: string,
-  ): Promise<{ seal: Seal; certificate: Uint8Array; chain: Uint8Array[]; organisation: string }> {
+  ): Promise<{ seal: Seal; certificate: Certificate; issuing: Certificate; organisation: string }> {
     const notFound = () =>
       new SealingError('SEAL_NOT_FOUND', 'There is no such seal, or you may not use it.');
     const seal = isId('seal', sealId) ? await registry.find(sealId) : undefined;
@@ -154,8 +154,8 @@ export function createSealing(parts: SealingParts): SealingRoom {
     }
     return {
       seal,
-      certificate: stored.certificate.der,
-      chain: [stored.certificate.der, issuing.der],
+      certificate: stored.certificate,
+      issuing,
       organisation: unit.organisation.name,
     };
   }
@@ -252,7 +252,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
       const documentDigest = sha256(document);
       const requestDigest = sha256(Buffer.from(JSON.stringify([sealId, options])), documentDigest);
 
-      const { seal, certificate, chain, organisation } = await authorise(actor, sealId);
+      const { seal, certificate, issuing, organisation } = await authorise(actor, sealId);
       const before = await replay(actor, request, requestDigest);
       if (before) return before;
 
@@ -302,7 +302,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
           signature,
           algorithm: signer.algorithm,
           signerCertificate: certificate,
-          certificates: chain,
+          certificates: [issuing],
         });
         const sealed = prepared.assemble(cms);
         const verdict = await verification.verify(sealed);

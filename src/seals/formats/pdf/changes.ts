@@ -33,6 +33,6 @@ function certifiedAccess(file: PdfFile, signature: Dict): unknown {
 function forbidden(): FormatError {
   return new FormatError(
     'CHANGES_FORBIDDEN',
-    'An earlier signature allows no further change of the document',
+    'An earlier signature allows no further change of the document.',
   );
 }

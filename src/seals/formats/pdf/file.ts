@@ -49,7 +49,7 @@ export class PdfFile {
     this.sections = readSections(this.bytes, findStartXref(this.bytes).offset, this.#budget);
     this.trailer = (this.sections[0] as Section).trailer;
     if (this.sections.some(({ trailer }) => trailer.get('Encrypt') !== undefined)) {
-      throw new FormatError('PDF_ENCRYPTED', 'The PDF is encrypted; remove its protection first');
+      throw new FormatError('PDF_ENCRYPTED', 'The PDF is encrypted; remove its protection first.');
     }
     const root = this.trailer.get('Root');
     if (!(root instanceof Ref)) throw damaged('a trailer without Root');
@@ -187,15 +187,15 @@ export class PdfFile {
 
 /** `%PDF-1.7` (7.5.2). */
 function findHeader(bytes: Buffer): number {
-  const offset = bytes.latin1Slice(0, HEADER_WINDOW).search(/%PDF-\d\.\d/);
-  if (offset < 0) throw new FormatError('NOT_A_PDF', 'The file is not a PDF');
+  const offset = bytes.toString('latin1', 0, HEADER_WINDOW).search(/%PDF-\d\.\d/);
+  if (offset < 0) throw new FormatError('NOT_A_PDF', 'The file is not a PDF.');
   return offset;
 }
 
 /** The last `startxref` and the `%%EOF` that has to follow it (7.5.5): what it says, and where the marker ends. */
 export function findStartXref(bytes: Buffer): { readonly offset: number; readonly end: number } {
   const from = Math.max(0, bytes.length - TAIL_WINDOW);
-  const tail = bytes.latin1Slice(from);
+  const tail = bytes.toString('latin1', from);
   const at = tail.lastIndexOf('startxref');
   const marker = at < 0 ? null : /^startxref\s+(\d{1,15})\s+%%EOF/.exec(tail.slice(at));
   if (marker === null) throw damaged('no end of file marker');

@@ -101,17 +101,17 @@ export function editDict(file: PdfFile, dict: Dict, changes: Readonly<Record<str
   let text = '';
   let from = dict.start;
   for (const { start, end, text: replacement } of replaced.toSorted((a, b) => a.start - b.start)) {
-    text += dict.bytes.latin1Slice(from, start) + replacement;
+    text += dict.bytes.toString('latin1', from, start) + replacement;
     from = end;
   }
   // A comment may stand before the closing brackets: a line end keeps what is added out of it.
-  text += dict.bytes.latin1Slice(from, dict.end - 2);
+  text += dict.bytes.toString('latin1', from, dict.end - 2);
   return `${text}\n${added.map((key) => `/${key} ${changes[key]}`).join('')}>>`;
 }
 
 /** An array of the file with one element more. */
 export function appendToArray(array: Span, element: string): string {
-  return `${array.bytes.latin1Slice(array.start, array.end - 1)}\n${element}]`;
+  return `${array.bytes.toString('latin1', array.start, array.end - 1)}\n${element}]`;
 }
 
 /** A name whose unusual bytes are written as `#xx` (7.3.5). */
@@ -144,7 +144,7 @@ class Output {
     const bytes = Buffer.allocUnsafe(this.offset - this.#start);
     let at = 0;
     for (const chunk of this.#chunks) {
-      if (typeof chunk === 'string') bytes.latin1Write(chunk, at);
+      if (typeof chunk === 'string') bytes.write(chunk, at, 'latin1');
       else bytes.set(chunk, at);
       at += chunk.length;
     }

@@ -27,6 +27,8 @@ const [SLASH, PERCENT, HASH, PLUS, MINUS, DOT, ZERO, NINE] = Array.from('/%#+-.0
   number,
   number,
 ];
+/** Digits, sign and point; the longest that producers write has some twenty. */
+const LONGEST_NUMBER = 64;
 const UPPER_R = code('R');
 
 export function isDigit(byte: number | undefined): boolean {
@@ -67,7 +69,8 @@ export class Lexer {
   takeKeyword(word: string): boolean {
     this.skipSpace();
     const end = this.position + word.length;
-    if (!endsToken(this.bytes[end]) || this.bytes.latin1Slice(this.position, end) !== word) return false;
+    if (!endsToken(this.bytes[end]) || this.bytes.toString('latin1', this.position, end) !== word)
+      return false;
     this.position = end;
     return true;
   }
@@ -84,7 +87,7 @@ export class Lexer {
     while (isDigit(bytes[at])) at++;
     if (at === position || at - position > 15 || !endsToken(bytes[at])) return undefined;
     this.position = at;
-    return Number(bytes.latin1Slice(position, at));
+    return Number(bytes.toString('latin1', position, at));
   }
 
   expectCount(): number {
@@ -208,7 +211,7 @@ export class Lexer {
     for (; !endsToken(bytes[at]); at++) escaped ||= bytes[at] === HASH;
     if (at - start > LIMITS.stringBytes) throw beyondLimits('stringBytes');
     this.position = at;
-    const written = bytes.latin1Slice(start, at);
+    const written = bytes.toString('latin1', start, at);
     if (!escaped) return written;
     return written.replace(/#([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
   }
@@ -216,9 +219,9 @@ export class Lexer {
   #number(): number {
     const { bytes, position } = this;
     let at = position;
-    while (!endsToken(bytes[at])) at++;
-    const written = bytes.latin1Slice(position, Math.min(at, position + 64));
-    if (!/^[+-]?(?:\d+\.?\d*|\.\d+)$/.test(written)) throw this.#fault('a number expected');
+    while (at - position <= LONGEST_NUMBER && !endsToken(bytes[at])) at++;
+    const written = bytes.toString('latin1', position, at);
+    if (at - position > LONGEST_NUMBER || !/^[+-]?(?:\d+\.?\d*|\.\d+)$/.test(written)) throw this.#fault('a number expected');
     this.position = at;
     return Number(written);
   }
@@ -243,7 +246,7 @@ export class Lexer {
     const end = this.bytes.indexOf(CLOSE_ANGLE, this.position);
     if (end < 0) throw this.#fault('a string without an end');
     if (end - this.position > 2 * LIMITS.stringBytes) throw beyondLimits('stringBytes');
-    const digits = this.bytes.latin1Slice(this.position + 1, end).replace(/[\0\t\n\f\r ]+/g, '');
+    const digits = this.bytes.toString('latin1', this.position + 1, end).replace(/[\0\t\n\f\r ]+/g, '');
     if (!/^[0-9A-Fa-f]*$/.test(digits)) throw this.#fault('a hexadecimal digit expected');
     this.position = end + 1;
     return new PdfString(Buffer.from(digits.length % 2 === 0 ? digits : `${digits}0`, 'hex'));
@@ -261,7 +264,7 @@ export class Lexer {
       if (byte === CLOSE_PAREN && --open === 0) break;
       if (byte === OPEN_PAREN) open++;
       if (byte === BACKSLASH) {
-        const octal = /^[0-7]{1,3}/.exec(bytes.latin1Slice(at, at + 3))?.[0];
+        const octal = /^[0-7]{1,3}/.exec(bytes.toString('latin1', at, at + 3))?.[0];
         if (octal !== undefined) {
           at += octal.length;
           byte = parseInt(octal, 8) & 0xff;

@@ -37,7 +37,7 @@ export function findPage(file: PdfFile, wanted: number | 'last'): Page {
   for (const node of leaves(file, wanted === 'last')) {
     if (wanted === 'last' || ++number === wanted) return toPage(file, node);
   }
-  throw new FormatError('PAGE_NOT_FOUND', 'The document has no such page');
+  throw new FormatError('PAGE_NOT_FOUND', 'The document has no such page.');
 }
 
 /** Every page, first to last. */

@@ -39,7 +39,7 @@ export function placeOn(page: Page, drawing: Drawing, wanted: Place | undefined)
     bottom >= -tolerance &&
     left + width <= pageWidth + tolerance &&
     bottom + height <= pageHeight + tolerance;
-  if (!inside) throw new FormatError('PLACE_OUTSIDE_PAGE', 'The seal would lie outside the page');
+  if (!inside) throw new FormatError('PLACE_OUTSIDE_PAGE', 'The seal would lie outside the page.');
   const right = left + width;
   const top = bottom + height;
   switch (quarterTurns) {

@@ -25,7 +25,7 @@ export const LIMITS = {
 
 /** The file contradicts itself or breaks off. Readers would have to guess, and two readers would guess differently. */
 export function damaged(detail: string, cause?: unknown): FormatError {
-  return new FormatError('PDF_DAMAGED', 'The PDF is damaged or incomplete', {
+  return new FormatError('PDF_DAMAGED', 'The PDF is damaged or incomplete.', {
     cause: cause === undefined ? detail : new Error(detail, { cause }),
   });
 }
@@ -33,7 +33,7 @@ export function damaged(detail: string, cause?: unknown): FormatError {
 export function beyondLimits(what: keyof typeof LIMITS): FormatError {
   return new FormatError(
     'PDF_BEYOND_LIMITS',
-    'The PDF is larger or more deeply nested than this service reads',
+    'The PDF is larger or more deeply nested than this service reads.',
     {
       cause: `more than ${LIMITS[what]} ${what}`,
     },

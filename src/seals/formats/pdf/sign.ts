@@ -9,7 +9,7 @@ import { type Page, findPage } from './pages.ts';
 import { damaged } from './refusals.ts';
 import { DEFAULT_PLACE, placeOn } from './placement.ts';
 import { writeDate, writeText } from './text.ts';
-import { Dict, Ref, type Span, isCount } from './values.ts';
+import { type Dict, Ref, type Span, isCount } from './values.ts';
 
 const DEFAULT_SIGNATURE_BYTES = 16_384;
 const NONCE_BYTES = 16;
@@ -39,7 +39,7 @@ export function prepare(document: Uint8Array, sealing: Sealing): Prepared {
   return layOut(document, increment.write(sealing.nonce), signatureBytes);
 }
 
-/** (12.8.1, table 255) The name stands last: what goes before holds no `/Contents <` of the sealer's making. */
+/** (12.8.1, table 255) */
 function signatureDictionary(sealing: Sealing, signatureBytes: number): string {
   const texts = { Name: sealing.name, Reason: sealing.reason, Location: sealing.location };
   return [
@@ -61,10 +61,10 @@ function widget(file: PdfFile, increment: Increment, sealing: Sealing, page: Pag
     const appearance = increment.allocate();
     increment.put(appearance, ...formXObject(drawing, matrix));
     const corners = [rect.left, rect.bottom, rect.right, rect.top].map(writeNumber);
-    shown = `/Rect[${corners.join(' ')}]/AP<</N ${appearance}>>`;
+    shown = `/Rect[${corners.join(' ')}]/AP<</N ${appearance.syntax}>>`;
   }
   return (
-    `<</Type/Annot/Subtype/Widget/FT/Sig/T${writeText(freeFieldName(file))}/V ${signature}/P ${page.ref}` +
+    `<</Type/Annot/Subtype/Widget/FT/Sig/T${writeText(freeFieldName(file))}/V ${signature.syntax}/P ${page.ref.syntax}` +
     `/F ${ANNOTATION_FLAGS}${shown}>>`
   );
 }
@@ -86,15 +86,15 @@ function addToForm(file: PdfFile, increment: Increment, field: Ref): void {
   const form = acroForm(file);
   if (form === undefined) {
     const created = increment.allocate();
-    increment.put(created, `<</Fields[${field}]/SigFlags ${SIG_FLAGS}>>`);
-    increment.put(file.catalogRef, editDict(file, file.catalog, { AcroForm: String(created) }));
+    increment.put(created, `<</Fields[${field.syntax}]/SigFlags ${SIG_FLAGS}>>`);
+    increment.put(file.catalogRef, editDict(file, file.catalog, { AcroForm: created.syntax }));
     return;
   }
   const fields = appended(file, increment, form, 'Fields', field);
   const flags = file.get(form, 'SigFlags');
   const edited = editDict(file, form, {
     ...(fields !== undefined && { Fields: fields }),
-    SigFlags: String((isCount(flags) ? flags & 0xff : 0) | SIG_FLAGS),
+    SigFlags: String((isCount(flags) ? flags : 0) | SIG_FLAGS),
   });
   const reference = file.catalog.get('AcroForm');
   if (reference instanceof Ref) increment.put(reference, edited);
@@ -114,36 +114,38 @@ function appended(
 ): string | undefined {
   const written = dict.get(key);
   const array = file.resolve(written);
-  if (array === null) return `[${element}]`;
+  if (array === null) return `[${element.syntax}]`;
   if (!Array.isArray(array)) throw damaged(`${key} is no array`);
-  if (!(written instanceof Ref))
-    return appendToArray(file.entrySpans(dict).get(key) as Span, String(element));
+  if (!(written instanceof Ref)) return appendToArray(file.entrySpans(dict).get(key) as Span, element.syntax);
   const object = file.load(written);
   if (object === undefined || !Array.isArray(object.value)) throw damaged(`${key} is behind two references`);
-  increment.put(written, appendToArray(object, String(element)));
+  increment.put(written, appendToArray(object, element.syntax));
   return undefined;
 }
 
-/** Fills in the byte range and leaves a hole for the signature. */
+/** Fills in the byte range around the hole for the signature, whose dictionary is the first object of the increment. */
 function layOut(document: Uint8Array, increment: Buffer, signatureBytes: number): Prepared {
   const contents = increment.indexOf('/Contents<') + '/Contents'.length;
   const contentsEnd = contents + signatureBytes * 2 + 2;
   const gapEnd = document.length + contentsEnd;
   const range = `0 ${document.length + contents} ${gapEnd} ${increment.length - contentsEnd}`;
-  increment.latin1Write(range, increment.indexOf('/ByteRange[') + '/ByteRange['.length);
+  increment.write(range, increment.indexOf('/ByteRange[') + '/ByteRange['.length, 'latin1');
   return {
     covered: [document, increment.subarray(0, contents), increment.subarray(contentsEnd)],
     assemble(signature) {
       if (signature.length > signatureBytes) {
-        throw new FormatError('SIGNATURE_TOO_LARGE', 'The signature does not fit into the room kept for it', {
-          cause: `${signature.length} bytes, ${signatureBytes} kept`,
-        });
+        throw new FormatError(
+          'SIGNATURE_TOO_LARGE',
+          'The signature does not fit into the room kept for it.',
+          {
+            cause: `${signature.length} bytes, ${signatureBytes} kept`,
+          },
+        );
       }
       const sealed = Buffer.allocUnsafeSlow(document.length + increment.length);
       sealed.set(document);
       sealed.set(increment, document.length);
-      const hex = Buffer.from(signature.buffer, signature.byteOffset, signature.byteLength).latin1Slice();
-      sealed.write(Buffer.from(hex, 'latin1').toString('hex'), document.length + contents + 1, 'latin1');
+      sealed.write(Buffer.from(signature).toString('hex'), document.length + contents + 1, 'latin1');
       return sealed;
     },
   };

@@ -115,7 +115,7 @@ function prediction(kind: number, left: number, up: number, upLeft: number): num
 }
 
 function unsupported(what: string): FormatError {
-  return new FormatError('PDF_UNSUPPORTED', 'The PDF uses a compression that this service does not read', {
+  return new FormatError('PDF_UNSUPPORTED', 'The PDF uses a compression that this service does not read.', {
     cause: `unusual ${what} of a cross-reference or object stream`,
   });
 }

@@ -25,7 +25,8 @@ export class Ref {
     this.generation = generation;
   }
 
-  toString(): string {
+  /** As it is written in a file. */
+  get syntax(): string {
     return `${this.number} ${this.generation} R`;
   }
 }
@@ -67,7 +68,7 @@ export interface IndirectObject extends Span {
 
 /** The bytes of a stretch, one character each. */
 export function textOf(span: Span): string {
-  return span.bytes.latin1Slice(span.start, span.end);
+  return span.bytes.toString('latin1', span.start, span.end);
 }
 
 export function isInteger(value: unknown): value is number {

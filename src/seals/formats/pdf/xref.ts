@@ -106,22 +106,20 @@ function readTable(lexer: Lexer, offset: number, budget: Budget): Section {
   const trailer = lexer.value();
   if (!(trailer instanceof Dict)) throw damaged('a trailer expected');
   const ranges = new Ranges(found);
-  const hidden = hybridPart(bytes, trailer, budget);
+  const beside = hybridPart(bytes, trailer, budget);
   return {
     kind: 'table',
     offset,
     trailer,
-    size: Math.max(ranges.size, hidden?.size ?? 0),
+    size: Math.max(ranges.size, beside?.size ?? 0),
     find(number) {
       const position = ranges.locate(number, TABLE_ENTRY_BYTES);
-      const entry = position === undefined ? undefined : readTableEntry(bytes, position);
-      // A hybrid file hides objects from old readers by calling them free in the table.
-      return entry?.kind === 'plain' ? entry : (hidden?.find(number) ?? entry);
+      return position === undefined ? beside?.find(number) : readTableEntry(bytes, position);
     },
   };
 }
 
-/** The cross-reference stream beside a table (7.5.8.4). */
+/** The cross-reference stream beside a table, asked after it and before the section before (7.5.8.4). */
 function hybridPart(bytes: Buffer, trailer: Dict, budget: Budget): Section | undefined {
   const offset = trailer.get('XRefStm');
   if (offset === undefined) return undefined;
@@ -136,14 +134,14 @@ function readTableEntry(bytes: Buffer, position: number): Entry {
       throw damaged(`a cross-reference entry at offset ${position} is malformed`);
     }
   }
-  const type = bytes.latin1Slice(position + 16, position + 18);
+  const type = bytes.toString('latin1', position + 16, position + 18);
   if (type === ' f') return FREE;
   if (type !== ' n')
     throw damaged(`a cross-reference entry at offset ${position} is neither free nor in use`);
-  const offset = Number(bytes.latin1Slice(position, position + 10));
+  const offset = Number(bytes.toString('latin1', position, position + 10));
   return offset === 0
     ? FREE
-    : { kind: 'plain', offset, generation: Number(bytes.latin1Slice(position + 11, position + 16)) };
+    : { kind: 'plain', offset, generation: Number(bytes.toString('latin1', position + 11, position + 16)) };
 }
 
 function readStreamSection(bytes: Buffer, offset: number, budget: Budget): Section {

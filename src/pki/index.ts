@@ -1,0 +1,33 @@
+/** The door of `pki`: keys' algorithms, DER, certificates and their paths, CMS signatures, JOSE keys. Bytes in, bytes out. */
+export { algorithmOf, verifySignature, type DigestAlgorithm, type SignatureAlgorithm } from './algorithms.ts';
+export type { Signer } from './signer.ts';
+
+export * as der from './der.ts';
+export type { DerReader } from './der.ts';
+export { CmsError, DerError, X509Error } from './errors.ts';
+
+export { distinguishedName, type AttributeType, type Name, type RelativeDistinguishedName } from './name.ts';
+export { keyIdentifier } from './public-key.ts';
+export type {
+  AuthorityInfoAccess,
+  BasicConstraints,
+  Extensions,
+  ExtKeyUsage,
+  KeyUsage,
+} from './extensions.ts';
+export { buildCertificate, parseCertificate, type Certificate, type CertificateTemplate } from './x509.ts';
+export { derToPem, pemToDer, type PemLabel } from './pem.ts';
+export { buildPath, type PathFailure, type PathFailureReason, type PathResult } from './path.ts';
+
+export {
+  signedAttributes,
+  type Attribute,
+  type ESSCertIDv2,
+  type IssuerAndSerialNumber,
+  type SignedAttributes,
+} from './cms-attributes.ts';
+export { withoutZeroPadding } from './der-reader.ts';
+export { parseSignedData, signedData, type SignedData, type SignerInfo } from './cms.ts';
+export { verifySignerInfo, type SignerInfoVerdict } from './cms-verify.ts';
+
+export { thumbprint, toJwks, type PublicJwk } from './jose.ts';

@@ -1,0 +1,414 @@
+import { createPublicKey, X509Certificate } from 'node:crypto';
+import * as pkijs from 'pkijs';
+import { describe, expect, test } from 'vitest';
+import {
+  buildCertificate,
+  der,
+  derToPem,
+  distinguishedName,
+  keyIdentifier,
+  parseCertificate,
+  pemToDer,
+  verifySignature,
+  type CertificateTemplate,
+  type SignatureAlgorithm,
+} from '../../src/pki/index.ts';
+import {
+  expectCode,
+  folder,
+  generateKey,
+  issue,
+  issueCa,
+  issueSeal,
+  openssl,
+  softwareSigner,
+} from './support.ts';
+import { changed, toTree } from './tree.ts';
+
+const everything = {
+  keyUsage: ['digitalSignature', 'nonRepudiation'],
+  extKeyUsage: { keyPurposeIds: ['1.3.6.1.5.5.7.3.36', '1.3.6.1.5.5.7.3.4'], critical: false },
+  certificatePolicies: ['1.2.156.1.1', '2.23.140.1.5.1.1'],
+  cRLDistributionPoints: ['http://pki.example.cn/1.crl', 'http://pki.example.cn/2.crl'],
+  authorityInfoAccess: { ocsp: ['http://ocsp.example.cn'], caIssuers: ['http://pki.example.cn/ca.cer'] },
+} as const;
+
+describe('a certificate that we issue', () => {
+  test.each<[SignatureAlgorithm, string]>([
+    ['ecdsa-with-SHA256', 'P-256'],
+    ['ecdsa-with-SHA384', 'P-384'],
+    ['ecdsa-with-SHA512', 'P-521'],
+    ['sha256WithRSAEncryption', ''],
+    ['sha384WithRSAEncryption', ''],
+  ])('is accepted by openssl verify and -text, by Node and by pkijs: %s', async (algorithm, namedCurve) => {
+    const files = folder();
+    const root = await issueCa('示例根', { algorithm, namedCurve });
+    const ca = await issueCa('示例签发', { algorithm, namedCurve, issuer: root, pathLen: 0 });
+    const seal = await issueSeal('示例公章', { algorithm, namedCurve, issuer: ca, extensions: everything });
+    const [rootPem, caPem, sealPem] = [root, ca, seal].map(({ certificate }, index) =>
+      files.write(`${index}.pem`, derToPem('CERTIFICATE', certificate.der)),
+    ) as [string, string, string];
+    const time = String(Date.parse('2026-06-01') / 1000);
+    const verdict = openssl(
+      'verify',
+      '-x509_strict',
+      '-attime',
+      time,
+      '-CAfile',
+      rootPem,
+      '-untrusted',
+      caPem,
+      sealPem,
+    );
+    expect(verdict).toContain('OK');
+
+    const text = openssl('x509', '-in', sealPem, '-noout', '-text', '-nameopt', 'RFC2253,utf8,-esc_msb');
+    for (const part of [
+      'Version: 3 (0x2)',
+      `Signature Algorithm: ${algorithm}`,
+      'Issuer: CN=示例签发,O=示例市,C=CN',
+      'Subject: CN=示例公章,O=示例市,C=CN',
+      'Not Before: Jan  1 00:00:00 2026 GMT',
+      'Not After : Dec 31 23:59:59 2049 GMT',
+      'X509v3 Key Usage: critical\n                Digital Signature, Non Repudiation',
+      'Policy: 1.2.156.1.1',
+      'URI:http://pki.example.cn/2.crl',
+      'OCSP - URI:http://ocsp.example.cn',
+      'CA Issuers - URI:http://pki.example.cn/ca.cer',
+      'E-mail Protection',
+    ]) {
+      expect(text).toContain(part);
+    }
+    expect(openssl('x509', '-in', caPem, '-noout', '-text')).toContain(
+      'X509v3 Basic Constraints: critical\n                CA:TRUE, pathlen:0',
+    );
+
+    const node = new X509Certificate(seal.certificate.der);
+    expect(node.checkIssued(new X509Certificate(ca.certificate.der))).toBe(true);
+    expect(node.verify(ca.signer.publicKey)).toBe(true);
+    const oracle = pkijs.Certificate.fromBER(seal.certificate.der);
+    expect(await oracle.verify(pkijs.Certificate.fromBER(ca.certificate.der))).toBe(true);
+  });
+
+  test('reads back as it was asked for', async () => {
+    const root = await issueCa('根', { pathLen: 3 });
+    const { certificate, signer } = await issueSeal('章', { issuer: root, extensions: everything });
+    expect(certificate.extensions).toEqual({
+      subjectKeyIdentifier: keyIdentifier(signer.publicKey),
+      authorityKeyIdentifier: root.certificate.extensions.subjectKeyIdentifier,
+      ...everything,
+    });
+    expect(certificate.unrecognizedCriticalExtensions).toEqual([]);
+    expect(certificate.issuer).toEqual(root.certificate.subject);
+    expect(certificate.publicKey.equals(signer.publicKey)).toBe(true);
+    expect(root.certificate.extensions.basicConstraints).toEqual({ cA: true, pathLenConstraint: 3 });
+    expect(
+      verifySignature(
+        'ecdsa-with-SHA256',
+        root.signer.publicKey,
+        certificate.tbsCertificate,
+        certificate.signature,
+      ),
+    ).toBe(true);
+  });
+
+  test('names keys by RFC 7093 method 1, 20 octets', () => {
+    const publicKey = createPublicKey(generateKey('ecdsa-with-SHA256'));
+    const identifier = keyIdentifier(publicKey);
+    const point = publicKey.export({ format: 'der', type: 'spki' }).subarray(-65);
+    const files = folder();
+    const digest = openssl('dgst', '-sha256', files.write('point', point)).trim().split(' ').at(-1);
+    expect(identifier.toString('hex')).toBe(digest?.slice(0, 40));
+  });
+
+  test('turns to GeneralizedTime after 2049', async () => {
+    const template = {
+      notBefore: new Date('2049-12-31T23:59:59Z'),
+      notAfter: new Date('2050-01-01T00:00:00Z'),
+    };
+    const { certificate } = await issue('长久', { template });
+    expect(new X509Certificate(certificate.der).validTo).toBe('Jan  1 00:00:00 2050 GMT');
+    expect(certificate).toMatchObject(template);
+  });
+
+  test.each<[string, Partial<CertificateTemplate>]>([
+    ['notAfter before notBefore', { notAfter: new Date('2025-01-01') }],
+    ['no valid time', { notAfter: new Date(Number.NaN) }],
+    ['keyCertSign without cA', { extensions: { keyUsage: ['keyCertSign'] } }],
+    [
+      'pathLenConstraint without cA',
+      { extensions: { basicConstraints: { cA: false, pathLenConstraint: 0 } } },
+    ],
+  ])('is not issued with %s', async (_, wrong) => {
+    const signer = softwareSigner('ecdsa-with-SHA256');
+    await expect(buildCertificate({ ...template(signer.publicKey), ...wrong }, signer)).rejects.toThrow(
+      TypeError,
+    );
+  });
+
+  test.each([
+    ['zero', Buffer.alloc(8)],
+    ['of no octets', Buffer.alloc(0)],
+    ['of 21 octets', Buffer.alloc(21, 1)],
+    ['that takes 21 octets with its sign', Buffer.alloc(20, 0x80)],
+  ])('is not issued with a serial number %s', async (_, serialNumber) => {
+    const signer = softwareSigner('ecdsa-with-SHA256');
+    await expect(buildCertificate({ ...template(signer.publicKey), serialNumber }, signer)).rejects.toThrow(
+      expect.objectContaining({ code: 'X509_SERIAL_NUMBER' }),
+    );
+  });
+
+  test('is not issued under a JOSE algorithm, nor with a list that is empty', async () => {
+    const signer = softwareSigner('ES256');
+    await expect(buildCertificate(template(signer.publicKey), signer)).rejects.toThrow(TypeError);
+    const x509Signer = softwareSigner('ecdsa-with-SHA256');
+    const empty = { ...template(signer.publicKey), extensions: { keyUsage: [] } };
+    await expect(buildCertificate(empty, x509Signer)).rejects.toThrow(
+      expect.objectContaining({ code: 'X509_EXTENSION' }),
+    );
+  });
+
+  function template(subjectPublicKey: CertificateTemplate['subjectPublicKey']): CertificateTemplate {
+    const name = distinguishedName([{ commonName: '甲' }]);
+    return {
+      serialNumber: Buffer.of(1),
+      issuer: name,
+      subject: name,
+      notBefore: new Date('2026-01-01'),
+      notAfter: new Date('2027-01-01'),
+      subjectPublicKey,
+      extensions: {},
+    };
+  }
+});
+
+describe('a certificate that OpenSSL issued', () => {
+  const dn = '/C=CN/ST=Zhejiang/L=Hangzhou/O=Example, Ltd./OU=a+OU2=b/serialNumber=42/CN=#seal';
+
+  test.each([
+    ['ec', ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'], 'sha256', 'ecdsa-with-SHA256'],
+    ['ec', ['ec', '-pkeyopt', 'ec_paramgen_curve:P-384'], 'sha384', 'ecdsa-with-SHA384'],
+    ['rsa', ['rsa:2048'], 'sha256', 'sha256WithRSAEncryption'],
+  ])('is read: %s %s %s', (keyType, key, digest, algorithm) => {
+    const files = folder();
+    const command = ['req', '-x509', '-newkey', ...key, '-nodes', '-keyout', files.path('key.pem')];
+    const extensions = [
+      'keyUsage=critical,keyCertSign,cRLSign',
+      'basicConstraints=critical,CA:TRUE,pathlen:1',
+      'extendedKeyUsage=critical,timeStamping',
+      'certificatePolicies=1.2.3.4,1.2.3.5',
+      'crlDistributionPoints=URI:http://example.cn/a.crl',
+      'authorityInfoAccess=OCSP;URI:http://example.cn/ocsp,caIssuers;URI:http://example.cn/ca',
+    ].flatMap((each) => ['-addext', each]);
+    openssl(
+      ...command,
+      `-${digest}`,
+      '-days',
+      '30',
+      '-subj',
+      dn.replace('+OU2=b', ''),
+      '-set_serial',
+      '0x80ff01',
+      ...extensions,
+      '-out',
+      files.path('c.pem'),
+    );
+    const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', files.read('c.pem').toString());
+    const certificate = parseCertificate(bytes);
+    expect(certificate).toMatchObject({
+      signatureAlgorithm: algorithm,
+      serialNumber: Buffer.from('0080ff01', 'hex'),
+      unrecognizedCriticalExtensions: [],
+      extensions: {
+        keyUsage: ['keyCertSign', 'cRLSign'],
+        basicConstraints: { cA: true, pathLenConstraint: 1 },
+        extKeyUsage: { keyPurposeIds: ['1.3.6.1.5.5.7.3.8'], critical: true },
+        certificatePolicies: ['1.2.3.4', '1.2.3.5'],
+        cRLDistributionPoints: ['http://example.cn/a.crl'],
+        authorityInfoAccess: { ocsp: ['http://example.cn/ocsp'], caIssuers: ['http://example.cn/ca'] },
+      },
+    });
+    expect(certificate.subject.rdns).toEqual([
+      { countryName: 'CN' },
+      { stateOrProvinceName: 'Zhejiang' },
+      { localityName: 'Hangzhou' },
+      { organizationName: 'Example, Ltd.' },
+      { organizationalUnitName: 'a' },
+      { serialNumber: '42' },
+      { commonName: '#seal' },
+    ]);
+    expect(certificate.publicKey.asymmetricKeyType).toBe(keyType);
+    const node = new X509Certificate(bytes);
+    expect(certificate.notAfter).toEqual(new Date(node.validTo));
+    expect(certificate.extensions.subjectKeyIdentifier).toEqual(
+      certificate.extensions.authorityKeyIdentifier,
+    );
+    const oracle = openssl('x509', '-in', files.path('c.pem'), '-noout', '-subject', '-nameopt', 'RFC2253');
+    expect(`subject=${certificate.subject.rfc4514}\n`).toBe(oracle);
+  });
+
+  test('has its unknown critical extensions listed, and its unknown others passed over', () => {
+    const files = folder();
+    openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-keyout',
+      files.path('key.pem'),
+      '-subj',
+      '/CN=x',
+      '-addext',
+      '1.2.3.4=critical,ASN1:NULL',
+      '-addext',
+      '1.2.3.5=ASN1:NULL',
+      '-addext',
+      'nameConstraints=critical,permitted;DNS:example.cn',
+      '-addext',
+      'subjectAltName=DNS:example.cn',
+      '-out',
+      files.path('c.pem'),
+    );
+    const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', files.read('c.pem').toString());
+    expect(parseCertificate(bytes).unrecognizedCriticalExtensions).toEqual(['1.2.3.4', '2.5.29.30']);
+  });
+
+  test('may be of version 1 and signed under SHA-1: it is read, but its signature is not verified', () => {
+    const files = folder();
+    openssl(
+      'req',
+      '-new',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-keyout',
+      files.path('key.pem'),
+      '-subj',
+      '/CN=old',
+      '-out',
+      files.path('r.pem'),
+    );
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      files.path('r.pem'),
+      '-signkey',
+      files.path('key.pem'),
+      '-sha1',
+      '-out',
+      files.path('c.pem'),
+    );
+    const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', files.read('c.pem').toString());
+    expect(parseCertificate(bytes)).toMatchObject({ signatureAlgorithm: undefined, extensions: {} });
+  });
+
+  test('may have an SM2 key: it is read, but its signature is not verified', () => {
+    const files = folder();
+    openssl('ecparam', '-name', 'SM2', '-genkey', '-noout', '-out', files.path('key.pem'));
+    openssl(
+      'req',
+      '-x509',
+      '-new',
+      '-key',
+      files.path('key.pem'),
+      '-sm3',
+      '-subj',
+      '/CN=sm2',
+      '-out',
+      files.path('c.pem'),
+    );
+    const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', files.read('c.pem').toString());
+    expect(parseCertificate(bytes).signatureAlgorithm).toBeUndefined();
+  });
+});
+
+describe('names', () => {
+  test('keep their order, and write each attribute in its own string type', () => {
+    const name = distinguishedName([
+      { countryName: 'CN' },
+      { organizationName: '示例市人民政府', organizationIdentifier: 'NTRCN-11330100002489559X' },
+      { serialNumber: 'A-1' },
+      { commonName: '公章' },
+    ]);
+    expect(name.rfc4514).toBe(
+      'CN=公章,serialNumber=A-1,O=示例市人民政府+organizationIdentifier=NTRCN-11330100002489559X,C=CN',
+    );
+    const files = folder();
+    const text = openssl('asn1parse', '-inform', 'DER', '-in', files.write('name', name.der));
+    expect(text).toMatch(/PRINTABLESTRING *:CN[^]*UTF8STRING *:示例市人民政府[^]*PRINTABLESTRING *:A-1/);
+    expect(distinguishedName(name.rdns)).toEqual(name);
+  });
+
+  test('are escaped by RFC 4514 2.4', () => {
+    const text = (commonName: string) => distinguishedName([{ commonName }]).rfc4514;
+    expect(text('James "Jim" Smith, III')).toBe('CN=James \\"Jim\\" Smith\\, III');
+    expect(text(' a ')).toBe('CN=\\ a\\ ');
+    expect(text('#x')).toBe('CN=\\#x');
+    expect(text('a+b;<c>\\')).toBe('CN=a\\+b\\;\\<c\\>\\\\');
+    expect(text('a\rb\0c')).toBe('CN=a\\0db\\00c');
+    expect(text('Lučić')).toBe('CN=Lučić');
+    expect(text('章\u202eexe')).toBe('CN=章\\e2\\80\\aeexe');
+  });
+
+  test('show attributes of other types, and values of other string types, as # and hex (RFC 4514 2.4)', async () => {
+    const { certificate } = await issue('x');
+    const email = der.sequence(der.objectIdentifier('1.2.840.113549.1.9.1'), der.ia5String('a@b'));
+    const bmp = der.sequence(der.objectIdentifier('2.5.4.3'), der.element(0x1e, Buffer.from('0041', 'hex')));
+    const subject = der.sequence(der.setOf([email]), der.setOf([bmp]), der.setOf([]));
+    const forge = (rdns: number) =>
+      parseCertificate(
+        changed(
+          certificate.der,
+          [0, 5],
+          (node) => (node.children = toTree(subject).children?.slice(0, rdns) ?? []),
+        ),
+      );
+    expect(forge(2).subject.rfc4514).toBe('CN=#1e020041,1.2.840.113549.1.9.1=#1603614062');
+    expect(forge(2).subject.rdns).toEqual([{}, {}]);
+    expect(forge(0).subject.rfc4514).toBe('');
+  });
+
+  test.each([
+    ['a country that is not two letters', [{ countryName: 'cn' }]],
+    ['an empty value', [{ commonName: '' }]],
+    ['65 characters of commonName', [{ commonName: '印'.repeat(65) }]],
+    ['half a surrogate pair', [{ commonName: '\ud800' }]],
+    ['a serialNumber that is not printable', [{ serialNumber: '印' }]],
+    ['an RDN without attributes', [{}]],
+  ])('are not written with %s', (_, rdns) => {
+    expectCode(() => distinguishedName(rdns), 'X509_NAME');
+  });
+
+  test('may have 64 characters beyond the basic plane', () => {
+    expect(distinguishedName([{ commonName: '𠀀'.repeat(64) }]).rdns).toHaveLength(1);
+  });
+});
+
+describe('PEM (RFC 7468)', () => {
+  const octets = Buffer.from(Array.from({ length: 100 }, (_, index) => index));
+
+  test('is written in lines of 64 characters, and read back with words and other labels around', () => {
+    const pem = derToPem('CERTIFICATE', octets);
+    expect(Math.max(...pem.split('\n').map((line) => line.length))).toBe(64);
+    const other = '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n';
+    const text = `subject=CN=x\n${pem}${other}some words\r\n${pem.replaceAll('\n', '\r\n')}`;
+    expect(pemToDer('CERTIFICATE', text)).toEqual([octets, octets]);
+    expect(derToPem('CERTIFICATE', octets.subarray(0, 48)).split('\n')).toHaveLength(4);
+  });
+
+  test.each([
+    ['none', 'nothing'],
+    ['one without an end', '-----BEGIN CERTIFICATE-----\nAAAA\n'],
+    ['one that begins twice', '-----BEGIN CERTIFICATE-----\n'.repeat(2)],
+    ['one that ends twice', '-----END CERTIFICATE-----\n'],
+    ['an empty one', '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n'],
+    ['base64 with stray characters', '-----BEGIN CERTIFICATE-----\nAA*AA=\n-----END CERTIFICATE-----\n'],
+    ['base64 with stray bits', '-----BEGIN CERTIFICATE-----\nAB==\n-----END CERTIFICATE-----\n'],
+  ])('is refused with %s', (_, text) => {
+    expectCode(() => pemToDer('CERTIFICATE', text), 'PEM_MALFORMED');
+  });
+});
