@@ -36,6 +36,12 @@ export function qpdfCheck(document: Uint8Array): string {
   return stdout + stderr;
 }
 
+/** How many pages qpdf counts. */
+export function pageCount(document: Uint8Array): number {
+  const folder = folderWith({ 'document.pdf': document });
+  return Number(execFileSync('qpdf', ['--show-npages', join(folder, 'document.pdf')], { encoding: 'utf8' }));
+}
+
 /** What `openssl cms -verify -cades` says of a detached CMS over `content`. */
 export function opensslCms(cms: Uint8Array, content: Uint8Array, rootPem: string): string {
   const folder = folderWith({ 'cms.der': cms, content, 'root.pem': rootPem });
