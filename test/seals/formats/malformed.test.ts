@@ -69,10 +69,10 @@ describe('cross-reference sections', () => {
   });
 
   test('whose entries point at other objects, outside the file, or are no entries', () => {
-    expectRefused(replaced(buildPdf(), /(\n2 1\n)\d{10}/, '$10000000015'), 'PDF_DAMAGED');
-    expectRefused(replaced(buildPdf(), /(\n2 1\n)\d{10}/, '$19999999999'), 'PDF_DAMAGED');
-    expectRefused(replaced(buildPdf(), /(\n2 1\n\d{10}) /, '$1x'), 'PDF_DAMAGED');
-    expectRefused(replaced(buildPdf(), /(\n2 1\n\d{10} \d{5}) n/, '$1 q'), 'PDF_DAMAGED');
+    expectRefused(replaced(buildPdf(SIGNED), /(\n2 1\n)\d{10}/, '$10000000015'), 'PDF_DAMAGED');
+    expectRefused(replaced(buildPdf(SIGNED), /(\n2 1\n)\d{10}/, '$19999999999'), 'PDF_DAMAGED');
+    expectRefused(replaced(buildPdf(SIGNED), /(\n2 1\n\d{10}) /, '$1x'), 'PDF_DAMAGED');
+    expectRefused(replaced(buildPdf(SIGNED), /(\n2 1\n\d{10} \d{5}) n/, '$1 q'), 'PDF_DAMAGED');
   });
 
   test.each(['[1 1]', '[1 9 1]', '[0 0 0]', '[1 -1 1]', '(x)', '[1 1 1 1]'])(
