@@ -81,7 +81,7 @@ export interface Claims {
   readonly name?: string;
   readonly reason?: string;
   readonly location?: string;
-  /** The page that shows the seal, counted from 1; absent when none does. */
+  /** The page that shows the seal, counted from 1; absent when none does, or when the pages cannot be read. */
   readonly page?: number;
 }
 

@@ -221,7 +221,8 @@ export class Lexer {
     let at = position;
     while (at - position <= LONGEST_NUMBER && !endsToken(bytes[at])) at++;
     const written = bytes.toString('latin1', position, at);
-    if (at - position > LONGEST_NUMBER || !/^[+-]?(?:\d+\.?\d*|\.\d+)$/.test(written)) throw this.#fault('a number expected');
+    if (at - position > LONGEST_NUMBER || !/^[+-]?(?:\d+\.?\d*|\.\d+)$/.test(written))
+      throw this.#fault('a number expected');
     this.position = at;
     return Number(written);
   }

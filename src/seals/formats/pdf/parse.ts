@@ -1,8 +1,17 @@
 /** Finds the signatures of a PDF and what each covers (ISO 32000-2, 12.8.1; ETSI EN 319 142-1, 5.3). */
-import type { Claims, Extent, ParsedDocument, ParsedSignature, ProblemCode, Unsound } from '../format.ts';
+import {
+  type Claims,
+  type Extent,
+  FormatError,
+  type ParsedDocument,
+  type ParsedSignature,
+  type ProblemCode,
+  type Unsound,
+} from '../format.ts';
 import { type SignatureField, signatureFields } from './fields.ts';
 import { PdfFile, findStartXref } from './file.ts';
 import { type Box, pages, toBox } from './pages.ts';
+import { damaged } from './refusals.ts';
 import { readDate } from './text.ts';
 import { Dict, Ref, type Value, isCount } from './values.ts';
 
@@ -28,18 +37,15 @@ export function parse(document: Uint8Array): ParsedDocument<PdfDetails> {
   const signed = [...signatureFields(file)].filter(({ value }) => file.resolve(value) !== null);
   const pageOf = findWidgets(file, signed);
   const signatures = signed.map((field): PdfSignature => {
-    const dictionary = file.resolve(field.value);
-    const shown = shownAt(file, field, pageOf);
-    if (!(dictionary instanceof Dict)) {
-      const unsound = problem('SIGNATURE_MALFORMED', 'The value of the signature field is no dictionary.');
-      return { fieldName: field.name, type: 'Sig', ...shown, ...unsound };
+    const shown = { fieldName: field.name, type: 'Sig', ...shownAt(file, field, pageOf) } as const;
+    try {
+      const dictionary = file.resolve(field.value);
+      if (!(dictionary instanceof Dict)) throw damaged('the value of a signature field is no dictionary');
+      return { ...shown, ...claimsOf(file, dictionary), ...extentOf(document, file, dictionary) };
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      return { ...shown, ...problem('SIGNATURE_MALFORMED', 'The signature dictionary cannot be read.') };
     }
-    return {
-      fieldName: field.name,
-      ...claimsOf(file, dictionary),
-      ...shown,
-      ...extentOf(document, file, dictionary),
-    };
   });
   return { signatures: signatures.toSorted((a, b) => endOf(a) - endOf(b)) };
 }
@@ -62,18 +68,25 @@ function claimsOf(file: PdfFile, dictionary: Dict): Omit<Claims, 'fieldName'> & 
   };
 }
 
-/** On which page each widget is, going by what the pages show and not by what the widget says. */
+/**
+ * On which page each widget is, going by what the pages show and not by what the widget says. A seal can be judged without it: where a
+ * page cannot be read, the search ends.
+ */
 function findWidgets(file: PdfFile, fields: readonly SignatureField[]): Map<number, number> {
   const wanted = new Set(fields.flatMap(({ widget }) => (widget === undefined ? [] : [widget.ref.number])));
   const found = new Map<number, number>();
-  let pageNumber = 0;
-  for (const { dict } of wanted.size === 0 ? [] : pages(file)) {
-    pageNumber++;
-    for (const annotation of file.array(dict, 'Annots')) {
-      if (!(annotation instanceof Ref) || !wanted.delete(annotation.number)) continue;
-      found.set(annotation.number, pageNumber);
+  try {
+    let pageNumber = 0;
+    for (const { dict } of wanted.size === 0 ? [] : pages(file)) {
+      pageNumber++;
+      for (const annotation of file.array(dict, 'Annots')) {
+        if (!(annotation instanceof Ref) || !wanted.delete(annotation.number)) continue;
+        found.set(annotation.number, pageNumber);
+      }
+      if (wanted.size === 0) break;
     }
-    if (wanted.size === 0) break;
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
   }
   return found;
 }
@@ -81,7 +94,7 @@ function findWidgets(file: PdfFile, fields: readonly SignatureField[]): Map<numb
 function shownAt(
   file: PdfFile,
   { widget }: SignatureField,
-  pageOf: Map<number, number>,
+  pageOf: ReadonlyMap<number, number>,
 ): { page?: number; rect?: Box } {
   const page = widget && pageOf.get(widget.ref.number);
   const rect = widget && toBox(file, file.get(widget.dict, 'Rect'));

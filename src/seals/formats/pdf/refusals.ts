@@ -6,9 +6,9 @@ export const LIMITS = {
   /** Arrays and dictionaries inside one another. */
   depth: 100,
   /** Values read from one document, counted over all its objects. */
-  values: 2_000_000,
+  values: 1_000_000,
   /** Elements of arrays gone through, each time they are: walks over shared arrays cannot multiply the work. */
-  steps: 3_000_000,
+  steps: 1_000_000,
   /** Bytes read as syntax, counted anew for every object read: overlapping objects cannot multiply the work. */
   syntaxBytes: 128 * 1024 * 1024,
   /** What all decompressed streams may add up to. Only cross-reference and object streams are ever decompressed. */
