@@ -77,7 +77,8 @@ export async function runDemo({ env, ports, once, stopped }: DemoOptions): Promi
         : 1;
     } else {
       say('\nCtrl-C ends everything.');
-      await Promise.race([stopped, ...portals.map((child) => ended(child))]);
+      const why = await Promise.race([stopped, ...portals.map((child) => ended(child).then(() => 'a portal ended'))]);
+      say(`\nEnding: ${why}.`);
     }
   } finally {
     for (const child of portals) child.kill('SIGTERM');

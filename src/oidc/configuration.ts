@@ -91,7 +91,10 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
       // RFC 7009, section 2.1: a portal revokes what was issued to it.
-      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
+      revocation: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
+      },
       externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       rpInitiatedLogout: {
         enabled: true,

@@ -34,6 +34,7 @@ export function drawRoundSeal(seal: RoundSeal, glyphs: ReadonlyMap<string, Glyph
   const ring = AT_40_MM.ring * scale;
   const inside = radius - ring - AT_40_MM.gap * scale;
 
+  /** A letter of that width and height, its middle `middle` millimetres from the centre, `angle` clockwise from the top. */
   const place = (
     letter: string,
     angle: number,
@@ -42,41 +43,74 @@ export function drawRoundSeal(seal: RoundSeal, glyphs: ReadonlyMap<string, Glyph
     height: number,
     feetInward: boolean,
   ): PathCommand[] => {
-    const glyph = glyphs.get(letter);
-    if (!glyph) throw new DrawingError('LETTER_MISSING', `The seal's font has no outline for "${letter}".`);
+    const glyph = outlineOf(letter, glyphs);
     const turn = feetInward ? angle : angle + Math.PI;
     const [cos, sin] = [Math.cos(turn), Math.sin(turn)];
     const [x0, y0] = [radius + middle * Math.sin(angle), radius - middle * Math.cos(angle)];
+    const middleOfGlyph = roomFor(glyph) === 1 ? glyph.advance / 2 : middleOfInk(glyph);
     return transform(glyph.path, (x, y) => {
-      const [dx, dy] = [(x - glyph.advance / 2) * width, (y - 0.5) * height];
+      const [dx, dy] = [(x - middleOfGlyph) * width, (y - 0.5) * height];
       return [x0 + dx * cos - dy * sin, y0 + dx * sin + dy * cos];
     });
   };
-
-  const name = nameLayout(letters.length);
-  const height = name.height * scale;
-  const middle = inside - height / 2;
-  const step = letters.length > 1 ? (name.span * DEGREE) / (letters.length - 1) : 0;
-  // Letters are cut narrower where there are many, never wider than they are high.
-  const width = Math.min(height, step * middle * 0.86);
-  const path = [
-    ...circle(radius, radius, radius, false),
-    ...circle(radius, radius, radius - ring, true),
-    ...star(radius, radius, AT_40_MM.starRadius * scale),
-    ...letters.flatMap((letter, i) =>
-      place(letter, (i - (letters.length - 1) / 2) * step, middle, width, height, true),
-    ),
-  ];
 
   const digits = [...(seal.code ?? '')];
   const codeHeight = AT_40_MM.codeHeight * scale;
   const codeMiddle = inside - codeHeight / 2;
   const codeStep = (AT_40_MM.codePitch * scale) / codeMiddle;
-  digits.forEach((digit, i) => {
+  const code = digits.flatMap((digit, i) => {
     const angle = Math.PI - (i - (digits.length - 1) / 2) * codeStep;
-    path.push(...place(digit, angle, codeMiddle, codeHeight, codeHeight, false));
+    return place(digit, angle, codeMiddle, codeHeight, codeHeight, false);
   });
+
+  const rooms = letters.map((letter) => roomFor(outlineOf(letter, glyphs)));
+  const total = rooms.reduce((sum, room) => sum + room, 0);
+  const name = nameLayout(total);
+  const height = name.height * scale;
+  const middle = inside - height / 2;
+  // The name ends before the code begins.
+  const free = digits.length === 0 ? 2 * Math.PI : 2 * Math.PI - (digits.length - 1) * codeStep - 30 * DEGREE;
+  const step = Math.min(name.span * DEGREE, free) / (total - 1);
+  // Letters are cut narrower where there are many, never wider than they are high.
+  const width = Math.min(height, step * middle * 0.86);
+  let before = 0;
+  const text = letters.flatMap((letter, i) => {
+    const room = rooms[i] as number;
+    before += room;
+    return place(letter, (before - room / 2 - total / 2) * step, middle, width, height, true);
+  });
+  const path = [
+    ...circle(radius, radius, radius, false),
+    ...circle(radius, radius, radius - ring, true),
+    ...star(radius, radius, AT_40_MM.starRadius * scale),
+    ...code,
+    ...text,
+  ];
   return { widthMm: seal.diameterMm, heightMm: seal.diameterMm, shapes: [{ colour: SEAL_RED, path }] };
+}
+
+function outlineOf(letter: string, glyphs: ReadonlyMap<string, Glyph>): Glyph {
+  const glyph = glyphs.get(letter);
+  if (!glyph) throw new DrawingError('LETTER_MISSING', `The seal's font has no outline for "${letter}".`);
+  return glyph;
+}
+
+/** How much of the arc a letter takes: 1 for a Chinese one, less for brackets, digits and Latin letters, whose ink is narrow. */
+function roomFor(glyph: Glyph): number {
+  const [left, right] = inkOf(glyph);
+  const needed = right - left + 0.25;
+  return glyph.advance > 0.9 && right - left > 0.45 ? 1 : Math.min(1, Math.max(0.5, needed));
+}
+
+function middleOfInk(glyph: Glyph): number {
+  const [left, right] = inkOf(glyph);
+  return (left + right) / 2;
+}
+
+/** From where to where a letter has ink. */
+function inkOf({ path, advance }: Glyph): readonly [left: number, right: number] {
+  const across = path.flatMap(([, ...numbers]) => numbers.filter((_, i) => i % 2 === 0));
+  return across.length === 0 ? [0, advance] : [Math.min(...across), Math.max(...across)];
 }
 
 /** Degrees that the name spans and height of its letters on a seal of 40 mm: a short name is large and keeps to the top, a long one runs around. */

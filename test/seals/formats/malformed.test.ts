@@ -92,7 +92,7 @@ describe('cross-reference sections', () => {
   });
 
   test('whose entries point at other objects, outside the file, or are no entries', () => {
-    expectRefused(replaced(buildPdf(), /(\n1 1\n)\d{10}/, '$10000000015'), 'PDF_DAMAGED');
+    expectRefused(replaced(buildPdf(), /(\n1 1\n)\d{10}/, '$10000000040'), 'PDF_DAMAGED');
     expectRefused(replaced(buildPdf(), /(\n1 1\n)\d{10}/, '$19999999999'), 'PDF_DAMAGED');
     expectRefused(replaced(buildPdf(), /(\n1 1\n\d{10}) /, '$1x'), 'PDF_DAMAGED');
     expectRefused(replaced(buildPdf(), /(\n1 1\n\d{10} \d{5}) n/, '$1 q'), 'PDF_DAMAGED');
