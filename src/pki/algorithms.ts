@@ -23,8 +23,6 @@ interface Ecdsa {
   /** Absent for JOSE, which has no AlgorithmIdentifier. */
   readonly oid?: string;
   readonly parameters: 'absent';
-  /** Length of an `ieee-p1363` signature, in octets. */
-  readonly signatureBytes?: number;
 }
 
 interface RsaPkcs1 {
@@ -54,7 +52,6 @@ const signatureAlgorithms = {
     dsaEncoding: 'ieee-p1363',
     curves: ['prime256v1'],
     parameters: 'absent',
-    signatureBytes: 64,
   },
 } as const satisfies Record<string, Ecdsa | RsaPkcs1>;
 
@@ -64,8 +61,8 @@ export type SignatureAlgorithm = keyof typeof signatureAlgorithms;
 /** Smallest RSA modulus accepted, in bits (NIST SP 800-131A, section 3). */
 const minModulusBits = 2048;
 
-/** rsaEncryption (RFC 3370 3.2): what many a SignerInfo says in place of the full name. */
-const rsaEncryption = '1.2.840.113549.1.1.1';
+/** An RSA key (RFC 3279 2.3.1), and what many a SignerInfo says in place of the full name of its algorithm (RFC 3370 3.2). */
+export const rsaEncryption = '1.2.840.113549.1.1.1';
 
 /** What the table says of an algorithm; `digest` and `dsaEncoding` are as node:crypto's `sign` and `verify` take them. */
 export function algorithmOf(name: SignatureAlgorithm): Ecdsa | RsaPkcs1 {
@@ -94,8 +91,7 @@ export function verifySignature(
   const algorithm = algorithmOf(name);
   if (!suits(name, publicKey)) return false;
   if (algorithm.keyType === 'rsa') return attempt(() => verify(algorithm.digest, data, publicKey, signature));
-  const { digest, dsaEncoding, signatureBytes = signature.length } = algorithm;
-  if (signature.length !== signatureBytes) return false;
+  const { digest, dsaEncoding } = algorithm;
   return attempt(() => verify(digest, data, { key: publicKey, dsaEncoding }, signature));
 }
 

@@ -1,11 +1,6 @@
 /** Attributes of a SignerInfo: what a CAdES signature covers (RFC 5652 5.3 and 11, RFC 5035, ETSI EN 319 122-1 section 5). */
 import { createHash } from 'node:crypto';
-import {
-  digestAlgorithm,
-  readAlgorithmIdentifier,
-  type AlgorithmIdentifier,
-  type DigestAlgorithm,
-} from './algorithms.ts';
+import { digestAlgorithm, readAlgorithmIdentifier, type DigestAlgorithm } from './algorithms.ts';
 import * as der from './der.ts';
 import { CmsError } from './errors.ts';
 import type { Certificate } from './x509.ts';
@@ -146,15 +141,14 @@ function readSigningCertificateV2(reader: der.DerReader): ESSCertIDv2[] {
   });
 }
 
-/** The digest SHA-256 is accepted in words too, although it is the default: many signers write it, and the signature covers it as it is. */
-const defaultHashAlgorithm: AlgorithmIdentifier = { oid: '2.16.840.1.101.3.4.2.1', parameters: undefined };
-
 function readEssCertIdV2(reader: der.DerReader): ESSCertIDv2 {
   return reader.sequence((inner) => {
-    const hashAlgorithm = inner.optional(der.tags.sequence, readAlgorithmIdentifier) ?? defaultHashAlgorithm;
+    // SHA-256, the default, is accepted in words too: many signers write it, and the signature covers it as it is.
+    const identifier = inner.optional(der.tags.sequence, readAlgorithmIdentifier);
     const certHash = inner.octetString();
     const issuerSerial = inner.optional(der.tags.sequence, readIssuerSerial);
-    return { hashAlgorithm: digestAlgorithm(hashAlgorithm), certHash, issuerSerial };
+    const hashAlgorithm = identifier ? digestAlgorithm(identifier) : 'sha256';
+    return { hashAlgorithm, certHash, issuerSerial };
   });
 }
 

@@ -91,8 +91,8 @@ export class DerReader {
     return value;
   }
 
-  sequence<T>(read: (inner: DerReader) => T, tag: number = tags.sequence): T {
-    return this.constructed(tag, read);
+  sequence<T>(read: (inner: DerReader) => T): T {
+    return this.constructed(tags.sequence, read);
   }
 
   /** SEQUENCE OF; also SET OF where the standard allows BER, whose order says nothing. */

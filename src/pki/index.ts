@@ -3,7 +3,6 @@ export { algorithmOf, verifySignature, type DigestAlgorithm, type SignatureAlgor
 export type { Signer } from './signer.ts';
 
 export * as der from './der.ts';
-export type { DerReader } from './der.ts';
 export { CmsError, DerError, X509Error } from './errors.ts';
 
 export { distinguishedName, type AttributeType, type Name, type RelativeDistinguishedName } from './name.ts';

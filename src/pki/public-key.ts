@@ -1,11 +1,10 @@
 /** SubjectPublicKeyInfo (RFC 5280 4.1.2.7) and the identifier of a key. */
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { readAlgorithmIdentifier, type AlgorithmIdentifier } from './algorithms.ts';
+import { readAlgorithmIdentifier, rsaEncryption, type AlgorithmIdentifier } from './algorithms.ts';
 import * as der from './der.ts';
 import { X509Error } from './errors.ts';
 
 const idEcPublicKey = '1.2.840.10045.2.1';
-const rsaEncryption = '1.2.840.113549.1.1.1';
 
 /** A public key, and the exact octets of its SubjectPublicKeyInfo. */
 export interface SubjectPublicKey {

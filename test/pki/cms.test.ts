@@ -314,7 +314,7 @@ describe('reading', async () => {
     ],
     [
       'signed attributes out of order',
-      () => changed(message, attributes, (node) => node.children?.reverse()),
+      () => changed(message, attributes, (node) => (node.children = node.children?.toReversed() ?? [])),
       'DER_ORDER',
     ],
     ['a broken certificate', () => put([...data, 3, 0], der.sequence()), 'DER_TRUNCATED'],

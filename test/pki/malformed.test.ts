@@ -1,20 +1,13 @@
 /** Hostile octets: encodings that BER allows and DER does not, lies about lengths, and bombs. */
 import { describe, expect, test } from 'vitest';
-import {
-  der,
-  DerError,
-  parseCertificate,
-  parseSignedData,
-  withoutZeroPadding,
-  type DerReader,
-} from '../../src/pki/index.ts';
-import { expectCode, issueSeal } from './support.ts';
-import { changed } from './tree.ts';
+import { der, DerError, parseCertificate, parseSignedData, withoutZeroPadding } from '../../src/pki/index.ts';
+import { expectCode, folder, issueSeal, openssl } from './support.ts';
+import { changed, toTree } from './tree.ts';
 
 const bytes = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 
-type Read = (reader: DerReader) => unknown;
+type Read = (reader: der.DerReader) => unknown;
 const any: Read = (reader) => reader.any();
 const integer: Read = (reader) => reader.integer();
 const bitString: Read = (reader) => reader.bitString();
@@ -36,6 +29,12 @@ describe.each<[string, [string, Buffer, Read, string][]]>([
       ['a length cut off', bytes('0482 01'), any, 'DER_TRUNCATED'],
       ['contents cut off', bytes('0403 0000'), any, 'DER_TRUNCATED'],
       ['an element longer than its parent', bytes('3003 0402 00 00'), any, 'DER_TRUNCATED'],
+      [
+        'an element longer than its parent, read by type',
+        bytes('3003 0402 00 00'),
+        (r) => r.sequence((inner) => inner.octetString()),
+        'DER_TRUNCATED',
+      ],
       ['nothing at all', bytes(''), any, 'DER_TRUNCATED'],
       ['a tag alone', bytes('30'), any, 'DER_TRUNCATED'],
     ],
@@ -265,9 +264,54 @@ describe('refuses a certificate', async () => {
       (node) => node.children?.push({ tag: 5, contents: Buffer.alloc(0) }),
       'DER_TRAILING',
     ],
+    [
+      'whose name has an RDN with one type of attribute twice',
+      [0, 5, 0],
+      (node) => {
+        const texts = [der.utf8String('甲'), der.utf8String('乙')];
+        const rdn = der.setOf(texts.map((text) => der.sequence(der.objectIdentifier('2.5.4.3'), text)));
+        Object.assign(node, toTree(rdn));
+      },
+      'X509_NAME',
+    ],
     ['whose name has an empty RDN', [0, 5, 0], (node) => (node.children = []), 'X509_NAME'],
   ])('%s', (_, path, change, code) => {
     expectCode(() => parseCertificate(changed(certificate.der, path, change)), code);
+  });
+
+  test('with the parameters of the very curve P-256 spelled out, although OpenSSL takes them (CVE-2020-0601)', () => {
+    const files = folder();
+    const key = files.path('key.pem');
+    openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-param_enc', 'explicit', '-out', key);
+    openssl(
+      'req',
+      '-x509',
+      '-new',
+      '-key',
+      key,
+      '-subj',
+      '/CN=x',
+      '-outform',
+      'DER',
+      '-out',
+      files.path('c'),
+    );
+    expect(() => parseCertificate(files.read('c'))).toThrow(
+      expect.objectContaining({ code: 'X509_KEY', clause: 'RFC 5480 2.1.1' }),
+    );
+  });
+
+  test('with an RSA key whose parameters are not NULL, or whose numbers are padded', async () => {
+    const { certificate } = await issueSeal('公章', { algorithm: 'sha256WithRSAEncryption' });
+    const withoutNull = changed(certificate.der, [0, 6, 0], (node) => node.children?.pop());
+    expectCode(() => parseCertificate(withoutNull), 'X509_KEY');
+    const padded = changed(certificate.der, [0, 6, 1], (node) => {
+      const key = changed(node.contents?.subarray(1) ?? Buffer.alloc(0), [1], (exponent) => {
+        exponent.contents = Buffer.from('00010001', 'hex');
+      });
+      node.contents = Buffer.concat([Buffer.of(0), key]);
+    });
+    expectCode(() => parseCertificate(padded), 'DER_VALUE');
   });
 
   test('a certificate in PEM where DER is due', () => {

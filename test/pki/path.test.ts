@@ -78,7 +78,8 @@ describe('a path', () => {
 
   test('is found among CAs of the same name by the key identifier, and without one by trying', async () => {
     const impostors = await Promise.all([1, 2, 3].map(() => issueCa('签发', { issuer: root })));
-    expect(find(seal, [...impostors, ca], [root]).ok).toBe(true);
+    const flood = Array.from({ length: 30 }, () => impostors).flat();
+    expect(find(seal, [...flood, ca], [root]).ok).toBe(true);
     const bare = await issueSeal('无标识', { issuer: ca, extensions: { authorityKeyIdentifier: undefined } });
     expect(find(bare, [...impostors, ca], [root]).ok).toBe(true);
   });
@@ -201,6 +202,15 @@ describe('no path', async () => {
   ])('%s', (_, leaf, intermediates, roots, reason, atFault) => {
     expect(reasonOf(find(leaf, intermediates, roots))).toEqual([reason, atFault]);
     expect(opensslAccepts(leaf, intermediates, roots)).toBe(false);
+  });
+
+  test('but every attempt that failed, the one that came farthest first', async () => {
+    const bare = await issueSeal('无标识', { issuer: ca, extensions: { authorityKeyIdentifier: undefined } });
+    const result = find(bare, [forgedCa, ca], []);
+    expect(result.ok ? [] : result.failures.map(({ reason, depth }) => [reason, depth])).toEqual([
+      ['ISSUER_NOT_FOUND', 2],
+      ['SIGNATURE_INVALID', 1],
+    ]);
   });
 
   test('for the same chain at a time when the intermediate was valid, there is one', async () => {

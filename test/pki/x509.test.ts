@@ -3,7 +3,6 @@ import * as pkijs from 'pkijs';
 import { describe, expect, test } from 'vitest';
 import {
   buildCertificate,
-  der,
   derToPem,
   distinguishedName,
   keyIdentifier,
@@ -13,17 +12,7 @@ import {
   type CertificateTemplate,
   type SignatureAlgorithm,
 } from '../../src/pki/index.ts';
-import {
-  expectCode,
-  folder,
-  generateKey,
-  issue,
-  issueCa,
-  issueSeal,
-  openssl,
-  softwareSigner,
-} from './support.ts';
-import { changed, toTree } from './tree.ts';
+import { folder, generateKey, issue, issueCa, issueSeal, openssl, softwareSigner } from './support.ts';
 
 const everything = {
   keyUsage: ['digitalSignature', 'nonRepudiation'],
@@ -119,6 +108,23 @@ describe('a certificate that we issue', () => {
     const files = folder();
     const digest = openssl('dgst', '-sha256', files.write('point', point)).trim().split(' ').at(-1);
     expect(identifier.toString('hex')).toBe(digest?.slice(0, 40));
+  });
+
+  test('says that its extKeyUsage is critical when it is to be (RFC 3161 2.3)', async () => {
+    const extKeyUsage = { keyPurposeIds: ['1.3.6.1.5.5.7.3.8'], critical: true };
+    const { certificate } = await issue('时间戳', { extensions: { extKeyUsage } });
+    expect(certificate.extensions.extKeyUsage).toEqual(extKeyUsage);
+    const files = folder();
+    const text = openssl(
+      'x509',
+      '-inform',
+      'DER',
+      '-in',
+      files.write('c', certificate.der),
+      '-noout',
+      '-text',
+    );
+    expect(text).toContain('X509v3 Extended Key Usage: critical\n                Time Stamping');
   });
 
   test('turns to GeneralizedTime after 2049', async () => {
@@ -323,92 +329,5 @@ describe('a certificate that OpenSSL issued', () => {
     );
     const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', files.read('c.pem').toString());
     expect(parseCertificate(bytes).signatureAlgorithm).toBeUndefined();
-  });
-});
-
-describe('names', () => {
-  test('keep their order, and write each attribute in its own string type', () => {
-    const name = distinguishedName([
-      { countryName: 'CN' },
-      { organizationName: '示例市人民政府', organizationIdentifier: 'NTRCN-11330100002489559X' },
-      { serialNumber: 'A-1' },
-      { commonName: '公章' },
-    ]);
-    expect(name.rfc4514).toBe(
-      'CN=公章,serialNumber=A-1,O=示例市人民政府+organizationIdentifier=NTRCN-11330100002489559X,C=CN',
-    );
-    const files = folder();
-    const text = openssl('asn1parse', '-inform', 'DER', '-in', files.write('name', name.der));
-    expect(text).toMatch(/PRINTABLESTRING *:CN[^]*UTF8STRING *:示例市人民政府[^]*PRINTABLESTRING *:A-1/);
-    expect(distinguishedName(name.rdns)).toEqual(name);
-  });
-
-  test('are escaped by RFC 4514 2.4', () => {
-    const text = (commonName: string) => distinguishedName([{ commonName }]).rfc4514;
-    expect(text('James "Jim" Smith, III')).toBe('CN=James \\"Jim\\" Smith\\, III');
-    expect(text(' a ')).toBe('CN=\\ a\\ ');
-    expect(text('#x')).toBe('CN=\\#x');
-    expect(text('a+b;<c>\\')).toBe('CN=a\\+b\\;\\<c\\>\\\\');
-    expect(text('a\rb\0c')).toBe('CN=a\\0db\\00c');
-    expect(text('Lučić')).toBe('CN=Lučić');
-    expect(text('章\u202eexe')).toBe('CN=章\\e2\\80\\aeexe');
-  });
-
-  test('show attributes of other types, and values of other string types, as # and hex (RFC 4514 2.4)', async () => {
-    const { certificate } = await issue('x');
-    const email = der.sequence(der.objectIdentifier('1.2.840.113549.1.9.1'), der.ia5String('a@b'));
-    const bmp = der.sequence(der.objectIdentifier('2.5.4.3'), der.element(0x1e, Buffer.from('0041', 'hex')));
-    const subject = der.sequence(der.setOf([email]), der.setOf([bmp]), der.setOf([]));
-    const forge = (rdns: number) =>
-      parseCertificate(
-        changed(
-          certificate.der,
-          [0, 5],
-          (node) => (node.children = toTree(subject).children?.slice(0, rdns) ?? []),
-        ),
-      );
-    expect(forge(2).subject.rfc4514).toBe('CN=#1e020041,1.2.840.113549.1.9.1=#1603614062');
-    expect(forge(2).subject.rdns).toEqual([{}, {}]);
-    expect(forge(0).subject.rfc4514).toBe('');
-  });
-
-  test.each([
-    ['a country that is not two letters', [{ countryName: 'cn' }]],
-    ['an empty value', [{ commonName: '' }]],
-    ['65 characters of commonName', [{ commonName: '印'.repeat(65) }]],
-    ['half a surrogate pair', [{ commonName: '\ud800' }]],
-    ['a serialNumber that is not printable', [{ serialNumber: '印' }]],
-    ['an RDN without attributes', [{}]],
-  ])('are not written with %s', (_, rdns) => {
-    expectCode(() => distinguishedName(rdns), 'X509_NAME');
-  });
-
-  test('may have 64 characters beyond the basic plane', () => {
-    expect(distinguishedName([{ commonName: '𠀀'.repeat(64) }]).rdns).toHaveLength(1);
-  });
-});
-
-describe('PEM (RFC 7468)', () => {
-  const octets = Buffer.from(Array.from({ length: 100 }, (_, index) => index));
-
-  test('is written in lines of 64 characters, and read back with words and other labels around', () => {
-    const pem = derToPem('CERTIFICATE', octets);
-    expect(Math.max(...pem.split('\n').map((line) => line.length))).toBe(64);
-    const other = '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n';
-    const text = `subject=CN=x\n${pem}${other}some words\r\n${pem.replaceAll('\n', '\r\n')}`;
-    expect(pemToDer('CERTIFICATE', text)).toEqual([octets, octets]);
-    expect(derToPem('CERTIFICATE', octets.subarray(0, 48)).split('\n')).toHaveLength(4);
-  });
-
-  test.each([
-    ['none', 'nothing'],
-    ['one without an end', '-----BEGIN CERTIFICATE-----\nAAAA\n'],
-    ['one that begins twice', '-----BEGIN CERTIFICATE-----\n'.repeat(2)],
-    ['one that ends twice', '-----END CERTIFICATE-----\n'],
-    ['an empty one', '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n'],
-    ['base64 with stray characters', '-----BEGIN CERTIFICATE-----\nAA*AA=\n-----END CERTIFICATE-----\n'],
-    ['base64 with stray bits', '-----BEGIN CERTIFICATE-----\nAB==\n-----END CERTIFICATE-----\n'],
-  ])('is refused with %s', (_, text) => {
-    expectCode(() => pemToDer('CERTIFICATE', text), 'PEM_MALFORMED');
   });
 });

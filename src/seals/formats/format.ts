@@ -107,6 +107,7 @@ export interface Unsound {
 
 export type ProblemCode =
   | 'SIGNATURE_MALFORMED'
+  | 'SIGNATURE_SHARED'
   | 'CONTENTS_MALFORMED'
   | 'BYTE_RANGE_MALFORMED'
   | 'BYTE_RANGE_OUTSIDE_FILE'

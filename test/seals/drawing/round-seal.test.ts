@@ -56,6 +56,29 @@ test('the name is spread symmetrically about the upright', () => {
   }
 });
 
+test('the longest name ends before the code begins', () => {
+  const square: Glyph = { advance: 1, path: [['M', 0, 0], ['L', 1, 0], ['L', 1, 1], ['L', 0, 1], ['Z']] };
+  const glyphs = new Map([...'口0123456789'].map((letter) => [letter, square]));
+  const drawing = drawRoundSeal({ name: '口'.repeat(36), code: '3301060000123', diameterMm: 40 }, glyphs);
+  const angles = points(drawing).map(([x, y]) => (Math.atan2(x - 20, 20 - y) * 180) / Math.PI);
+  const name = angles.slice(-4 * 36);
+  const code = angles.slice(-4 * (36 + 13), -4 * 36).map((angle) => (angle + 360) % 360);
+  expect(Math.min(...code) - Math.max(...name)).toBeGreaterThan(3);
+  expect(Math.min(...name) + 360 - Math.max(...code)).toBeGreaterThan(3);
+});
+
+test('brackets and Latin letters stand closer than Chinese ones', async () => {
+  const glyphs = await source.load('云栖（杭州）ABC公司');
+  const angleOf = (name: string) => {
+    const last = glyphs.get([...name].at(-1) ?? '');
+    const drawing = drawRoundSeal({ name, diameterMm: 40 }, glyphs);
+    const corners = points(drawing).slice(-(last?.path.filter(([kind]) => kind !== 'Z').length ?? 0));
+    return Math.max(...corners.map(([x, y]) => Math.atan2(x - 20, 20 - y)));
+  };
+  expect(angleOf('云栖（杭州）公司')).toBeLessThan(angleOf('云栖杭州杭州公司'));
+  expect(angleOf('云栖ABC公司')).toBeLessThan(angleOf('云栖杭州杭公司'));
+});
+
 test('a seal of another size is the same seal to scale', async () => {
   const [small, large] = [await draw('杭州市数据资源管理局', 40), await draw('杭州市数据资源管理局', 60)];
   const pairs = points(small).map((point, i) => [point, points(large)[i]] as const);

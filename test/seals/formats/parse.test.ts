@@ -154,6 +154,7 @@ describe('a problem of the signature, never a silent pass', () => {
     '/Contents<3>',
     '/Contents<>',
     '/Contents<30 00>',
+    '/Contents<30 0>',
     '/Contents 7 0 R',
     '/Contents null',
     '',
@@ -164,6 +165,17 @@ describe('a problem of the signature, never a silent pass', () => {
 
   test.each(['(text)', '[1 2]', '12', '/Name'])('SIGNATURE_MALFORMED: the value is %s', (value) => {
     expect(only(signed('', { 5: value })).problem?.code).toBe('SIGNATURE_MALFORMED');
+  });
+
+  test('SIGNATURE_SHARED: another field shows the same signature elsewhere', () => {
+    const forged = update(signed('/ByteRange@gap/Contents<3000>'), {
+      1: '<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[6 0 R 20 0 R]>>>>',
+      20: '<</FT/Sig/T(Two)/V 5 0 R>>',
+    });
+    expect(pdf.parse(forged).signatures.map(({ problem }) => problem?.code)).toEqual([
+      'SIGNATURE_SHARED',
+      'SIGNATURE_SHARED',
+    ]);
   });
 
   test('SIGNATURE_MALFORMED: the dictionary is compressed', () => {

@@ -247,10 +247,18 @@ export class Lexer {
     const end = this.bytes.indexOf(CLOSE_ANGLE, this.position);
     if (end < 0) throw this.#fault('a string without an end');
     if (end - this.position > 2 * LIMITS.stringBytes) throw beyondLimits('stringBytes');
-    const digits = this.bytes.toString('latin1', this.position + 1, end).replace(/[\0\t\n\f\r ]+/g, '');
-    if (!/^[0-9A-Fa-f]*$/.test(digits)) throw this.#fault('a hexadecimal digit expected');
+    const written = this.bytes.toString('latin1', this.position + 1, end);
     this.position = end + 1;
-    return new PdfString(Buffer.from(digits.length % 2 === 0 ? digits : `${digits}0`, 'hex'));
+    const bytes = Buffer.from(written, 'hex');
+    // Decoding ends at the first character that is no digit: mostly there is none.
+    return new PdfString(bytes.length * 2 === written.length ? bytes : this.#spacedHex(written));
+  }
+
+  /** White space between digits counts for nothing, and a missing last one is 0 (7.3.4.3). */
+  #spacedHex(written: string): Buffer {
+    const digits = written.replace(/[\0\t\n\f\r ]+/g, '');
+    if (!/^[0-9A-Fa-f]*$/.test(digits)) throw this.#fault('a hexadecimal digit expected');
+    return Buffer.from(digits.length % 2 === 0 ? digits : `${digits}0`, 'hex');
   }
 
   #literalString(): PdfString {

@@ -13,7 +13,7 @@ import { PdfFile, findStartXref } from './file.ts';
 import { type Box, pages, toBox } from './pages.ts';
 import { damaged } from './refusals.ts';
 import { readDate } from './text.ts';
-import { Dict, Ref, type Value, isCount } from './values.ts';
+import { Dict, Ref, type Value, isCount, textOf } from './values.ts';
 
 /** What a signature in a PDF says of itself beside the claims that all formats have. */
 export interface PdfDetails {
@@ -36,18 +36,28 @@ export function parse(document: Uint8Array): ParsedDocument<PdfDetails> {
   const file = new PdfFile(document);
   const signed = [...signatureFields(file)].filter(({ value }) => file.resolve(value) !== null);
   const pageOf = findWidgets(file, signed);
+  const shared = repeated(signed.map(({ value }) => file.resolve(value)));
   const signatures = signed.map((field): PdfSignature => {
     const shown = { fieldName: field.name, type: 'Sig', ...shownAt(file, field, pageOf) } as const;
     try {
       const dictionary = file.resolve(field.value);
       if (!(dictionary instanceof Dict)) throw damaged('the value of a signature field is no dictionary');
-      return { ...shown, ...claimsOf(file, dictionary), ...extentOf(document, file, dictionary) };
+      const extent = shared.has(dictionary)
+        ? problem('SIGNATURE_SHARED', 'The same signature stands in more than one field.')
+        : extentOf(document, file, dictionary);
+      return { ...shown, ...claimsOf(file, dictionary), ...extent };
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       return { ...shown, ...problem('SIGNATURE_MALFORMED', 'The signature dictionary cannot be read.') };
     }
   });
   return { signatures: signatures.toSorted((a, b) => endOf(a) - endOf(b)) };
+}
+
+/** Whoever adds a field with another's signature shows a seal where none was put. */
+function repeated(values: readonly Value[]): Set<Value> {
+  const seen = new Set<Value>();
+  return new Set(values.filter((value) => seen.size === seen.add(value).size));
 }
 
 function endOf({ byteRange }: PdfSignature): number {
@@ -127,8 +137,8 @@ function extentOf(
     return problem('BYTE_RANGE_OUTSIDE_FILE', 'The byte range overlaps itself or reaches outside the file.');
   }
   const span = file.entrySpans(dictionary).get('Contents');
-  const written = span && file.bytes.toString('latin1', span.start, span.end);
-  if (span === undefined || written === undefined || !/^<(?:[0-9A-Fa-f]{2})+>$/.test(written)) {
+  const contents = span && plainHex(textOf(span));
+  if (span === undefined || contents === undefined) {
     return problem('CONTENTS_MALFORMED', 'The contents are no hexadecimal string.');
   }
   const { headerOffset } = file;
@@ -140,12 +150,20 @@ function extentOf(
   }
   return {
     byteRange: range,
-    contents: Buffer.from(written.slice(1, -1), 'hex'),
+    contents,
     covered: [document.subarray(0, length), document.subarray(restart, end)],
     coversWholeRevision: endsRevision(file, end - headerOffset),
     coversWholeDocument: end === document.length,
     bytesAfter: document.length - end,
   };
+}
+
+/** The bytes of a hexadecimal string without white space; `undefined` when it is anything else. Decoding ends at the first fault. */
+function plainHex(written: string): Buffer | undefined {
+  const bytes = Buffer.from(written.slice(1, -1), 'hex');
+  return written.startsWith('<') && bytes.length > 0 && bytes.length * 2 + 2 === written.length
+    ? bytes
+    : undefined;
 }
 
 function isByteRange(range: Value | undefined): range is ByteRange & readonly Value[] {
