@@ -77,7 +77,10 @@ export async function runDemo({ env, ports, once, stopped }: DemoOptions): Promi
         : 1;
     } else {
       say('\nCtrl-C ends everything.');
-      const why = await Promise.race([stopped, ...portals.map((child) => ended(child).then(() => 'a portal ended'))]);
+      const why = await Promise.race([
+        stopped,
+        ...portals.map((child) => ended(child).then(() => 'a portal ended')),
+      ]);
       say(`\nEnding: ${why}.`);
     }
   } finally {

@@ -98,6 +98,8 @@ interface SealingRow {
 
 const COLUMNS =
   'id, seal_id, state, request_digest, document_digest, sealed_digest, increment, intended_at, completed_at, intent_seq, result_seq';
+/** Room for the signature and a chain of three; a time-stamp will want more. */
+const SIGNATURE_BYTES = 8192;
 /** Longer than any sealing takes: an older one that has no result was cut off by a crash. */
 const IN_PROGRESS_MS = 60_000;
 const sha256 = (...parts: readonly Uint8Array[]) => {
@@ -260,6 +262,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
         at: clock.now(),
         name: organisation,
         nonce: randomBytes(16),
+        signatureBytes: SIGNATURE_BYTES,
         ...(options.reason === undefined ? {} : { reason: options.reason }),
         ...(options.location === undefined ? {} : { location: options.location }),
         ...(options.visible

@@ -19,5 +19,7 @@ for (const [kind, fuzz] of Object.entries({ 'certificates and CMS': fuzzPki, PDF
   }
   const seconds = (performance.now() - started) / 1000;
   const memory = Math.round(process.memoryUsage().rss / 1_048_576);
-  process.stdout.write(`${kind}: ${inputs} mutated inputs from seed ${seed}, no crash and no hang; ${seconds.toFixed(0)} s, ${memory} MiB\n`);
+  process.stdout.write(
+    `${kind}: ${inputs} mutated inputs from seed ${seed}, no crash and no hang; ${seconds.toFixed(0)} s, ${memory} MiB\n`,
+  );
 }
