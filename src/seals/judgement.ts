@@ -95,6 +95,9 @@ export function readSignature(signature: ParsedSignature): OpenedSignature | Unr
   if (signature.problem) return { problem: signature.problem };
   try {
     const signed = parseSignedData(withoutZeroPadding(signature.contents));
+    // A detached signature speaks of the document; one that brings its own content leaves open which of the two was meant.
+    if (signed.encapsulatedContent !== undefined)
+      return { problem: { code: 'CONTENT_INSIDE', message: 'The signature brings a content of its own.' } };
     const { digestAlgorithm } = signed.signerInfo;
     if (digestAlgorithm === undefined)
       return {
