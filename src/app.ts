@@ -109,7 +109,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       maxIpsCount: config.proxyHops,
     });
     koa.silent = true;
-    koa.use(observe({ issuer: config.issuer, clock, logger, metrics }));
+    koa.use(observe({ issuer: config.issuer, logger, metrics }));
     koa.use(
       operations({
         metrics,

@@ -13,7 +13,6 @@ export interface Page {
 
 export interface Form {
   readonly action: URL;
-  readonly method: 'get' | 'post';
   readonly fields: Readonly<Record<string, string>>;
 }
 
@@ -104,7 +103,6 @@ function readForms(html: string, base: URL): Form[] {
     );
     return {
       action: new URL(attribute(attributes, 'action'), base),
-      method: attribute(attributes, 'method') === 'post' ? 'post' : 'get',
       fields: Object.fromEntries(inputs.filter(([name]) => name !== '')),
     };
   });

@@ -1,8 +1,7 @@
 /** Identifiers: a type prefix, then 48 bits of time and 80 random bits in Crockford's base 32, so that they sort by age and cannot be guessed. */
 import { randomBytes } from 'node:crypto';
 
-const PREFIXES = ['acc', 'org', 'unit', 'key', 'cert', 'seal', 'slg', 'evt', 'portal'] as const;
-export type IdPrefix = (typeof PREFIXES)[number];
+export type IdPrefix = 'acc' | 'org' | 'unit' | 'key' | 'cert' | 'seal' | 'slg';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 export type AccountId = Id<'acc'>;
 export type OrganisationId = Id<'org'>;

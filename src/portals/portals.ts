@@ -36,8 +36,6 @@ export interface Portals {
   register(registration: PortalRegistration, actor: string): Promise<Portal>;
   /** Adds a secret to a portal: 256 random bits, base64url, shown only here. */
   issueSecret(clientId: string): Promise<string>;
-  /** Adds a secret that was issued elsewhere, so that an installation can be described by a file. */
-  addSecret(clientId: string, secret: string): Promise<void>;
   /** The portal if it may be used: approved, or in its sandbox. */
   find(clientId: string): Promise<Portal | undefined>;
   /** Whether `secret` is one of the portal's that has not expired. */
@@ -109,17 +107,6 @@ export async function createPortals(parts: {
     };
   }
 
-  async function addSecret(clientId: string, secret: string): Promise<void> {
-    await db.transaction(async (tx) => {
-      await tx.query(
-        'INSERT INTO portal_secrets (client_id, hash, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
-        [clientId, digestOf(secret), clock.now()],
-      );
-      await tx.query('SELECT pg_notify($1, $2)', [CHANNEL, clientId]);
-    });
-    cache.delete(clientId);
-  }
-
   return {
     async register(registration, actor) {
       validate(registration, parts.scopes);
@@ -159,11 +146,17 @@ export async function createPortals(parts: {
 
     async issueSecret(clientId) {
       const secret = randomBytes(32).toString('base64url');
-      await addSecret(clientId, secret);
+      await db.transaction(async (tx) => {
+        await tx.query('INSERT INTO portal_secrets (client_id, hash, created_at) VALUES ($1, $2, $3)', [
+          clientId,
+          digestOf(secret),
+          clock.now(),
+        ]);
+        await tx.query('SELECT pg_notify($1, $2)', [CHANNEL, clientId]);
+      });
+      cache.delete(clientId);
       return secret;
     },
-
-    addSecret,
 
     async find(clientId) {
       // Longer texts are nobody's id; they are not worth a place in the cache.

@@ -1,5 +1,4 @@
 /** The outer ring of every request: trace id, security headers, one log line, metrics, and the only place where errors become answers. */
-import type { Clock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import { traceIdOf, type Area, type Context, type Middleware } from './context.ts';
@@ -8,12 +7,7 @@ import type { Pages } from './pages.ts';
 import { toPublicError, type PublicError } from './statuses.ts';
 
 /** Gives the request its trace id, the headers that every answer has, its log line and its metrics. */
-export function observe(parts: {
-  issuer: string;
-  clock: Clock;
-  logger: Logger;
-  metrics: Metrics;
-}): Middleware {
+export function observe(parts: { issuer: string; logger: Logger; metrics: Metrics }): Middleware {
   const hsts = parts.issuer.startsWith('https:');
   return async function observeRequest(ctx, next) {
     const started = performance.now();

@@ -3,7 +3,6 @@ import { AppError } from '../errors.ts';
 /** A request that HTTP itself, a form or an upload makes impossible to serve. */
 export class HttpError extends AppError<
   | 'NOT_FOUND'
-  | 'METHOD_NOT_ALLOWED'
   | 'FORM_UNREADABLE'
   | 'FORM_TOO_LARGE'
   | 'FORM_FROM_ELSEWHERE'
