@@ -1,6 +1,7 @@
 /** What a request still lacks, and its granting. */
 import type Provider from 'oidc-provider';
-import type { Interaction } from './routes.ts';
+
+export type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 
 /** As oidc-provider's consent prompt puts it into `prompt.details`. */
 interface MissingDetails {

@@ -16,7 +16,7 @@ import type { Pages } from '../../platform/http/pages.ts';
 import { portalName, type Portal, type Portals } from '../../portals/index.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { OwnPages } from '../own-pages.ts';
-import { grantMissing, missingScopes } from './consent.ts';
+import { grantMissing, missingScopes, type Interaction } from './consent.ts';
 import { SCOPES } from '../scopes.ts';
 
 interface InteractionParts {
@@ -30,8 +30,6 @@ interface InteractionParts {
   readonly ownPages: OwnPages;
   readonly metrics: Metrics;
 }
-
-export type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 
 interface FieldError {
   readonly field: 'identifier' | 'password' | 'passwordAgain' | 'form';
