@@ -21,6 +21,7 @@ import { createForms } from './platform/http/forms.ts';
 import { operations } from './platform/http/operations.ts';
 import { createPages } from './platform/http/pages.ts';
 import { createPreferences } from './platform/http/preferences.ts';
+import { speakFor } from './platform/http/origin.ts';
 import { listen } from './platform/http/server.ts';
 import { loadLanguages } from './platform/i18n.ts';
 import type { Logger } from './platform/logger.ts';
@@ -103,12 +104,9 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       preferences,
     });
 
-    const koa = new Koa<RequestState>({
-      keys: [...secrets.cookieKeys],
-      proxy: config.proxyHops > 0,
-      maxIpsCount: config.proxyHops,
-    });
+    const koa = new Koa<RequestState>({ keys: [...secrets.cookieKeys] });
     koa.silent = true;
+    speakFor(config.issuer, koa);
     koa.use(observe({ issuer: config.issuer, logger, metrics }));
     koa.use(
       operations({
@@ -149,7 +147,10 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       },
       async stop() {
         stopping = true;
-        for (const close of closing.splice(0)) await close();
+        for (const close of closing.splice(0))
+          await close().catch((error: unknown) =>
+            logger.error({ err: error }, 'a part did not close cleanly'),
+          );
       },
     };
   } catch (error) {

@@ -19,11 +19,17 @@ export interface Form {
 const MAX_REDIRECTS = 20;
 
 export class UserAgent {
-  readonly jar = new CookieJar(undefined, { rejectPublicSuffixes: false });
+  readonly jar = new CookieJar(undefined, { rejectPublicSuffixes: false, prefixSecurity: 'strict' });
   readonly #headers: Readonly<Record<string, string>>;
+  readonly #dial: (url: URL) => URL;
 
-  constructor(headers: Readonly<Record<string, string>> = { 'Accept-Language': 'zh-CN' }) {
+  /** @param dial Where a public address is really reached, as behind a proxy that ends TLS. */
+  constructor(
+    headers: Readonly<Record<string, string>> = { 'Accept-Language': 'zh-CN' },
+    dial = (url: URL) => url,
+  ) {
     this.#headers = headers;
+    this.#dial = dial;
   }
 
   /** Fetches a page and follows redirects. @param until An address that is not fetched any more, such as a redirect URI of one's own. */
@@ -55,7 +61,7 @@ export class UserAgent {
     for (;;) {
       visited.push(url);
       const cookie = await this.jar.getCookieString(url.href);
-      const response = await fetch(url, {
+      const response = await fetch(this.#dial(url), {
         ...request,
         redirect: 'manual',
         headers: {

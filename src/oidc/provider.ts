@@ -13,6 +13,7 @@ import type { Context, Middleware, RequestState } from '../platform/http/context
 import type { Forms } from '../platform/http/forms.ts';
 import { createOutboundFetch } from '../platform/http/outbound.ts';
 import type { Pages } from '../platform/http/pages.ts';
+import { speakFor } from '../platform/http/origin.ts';
 import type { Preferences } from '../platform/http/preferences.ts';
 import type { AccountId } from '../platform/ids.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -96,7 +97,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
       pages: ownPages,
     }),
   );
-  provider.proxy = config.proxyHops > 0;
+  speakFor(config.issuer, provider);
 
   // Client secrets are kept as digests: the registry compares.
   provider.Client.prototype.compareClientSecret = function compareClientSecret(secret) {

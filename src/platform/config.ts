@@ -35,8 +35,6 @@ export interface Config {
   readonly host: string;
   /** TCP port to listen on; 0 lets the system choose. Default 3000. */
   readonly port: number;
-  /** Number of reverse proxies in front whose `X-Forwarded-*` headers are believed. Default 0: none is believed. */
-  readonly proxyHops: number;
   readonly database:
     | { readonly kind: 'postgres'; readonly url: string; readonly poolSize: number }
     | { readonly kind: 'pglite'; readonly directory: string };
@@ -110,7 +108,6 @@ const variables = z.object({
   ISSUER: z.string().optional(),
   HOST: z.string().optional(),
   PORT: wholeNumber(0, 65_535, 3000),
-  PROXY_HOPS: wholeNumber(0, 10, 0),
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'does not begin with postgres://')
@@ -188,7 +185,6 @@ export function toConfig(raw: RawEnv): Settings {
     issuer,
     host: env.HOST ?? (server ? '0.0.0.0' : '127.0.0.1'),
     port,
-    proxyHops: env.PROXY_HOPS,
     database:
       env.DATABASE_URL === undefined
         ? { kind: 'pglite', directory: `${env.DATA_DIRECTORY}/pglite` }

@@ -68,7 +68,7 @@ export interface SealingRecord {
   readonly sealedDigest: string | undefined;
   readonly intendedAt: Date;
   readonly completedAt: Date | undefined;
-  /** The audit entries of intent and result, with the log's signature on the last one. */
+  /** The newest audit entry of the sealing, with the log's signature. */
   readonly receipt: AuditReceipt;
 }
 
@@ -174,7 +174,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
       [actor.accountId, request.idempotencyKey],
     );
     if (!row) return undefined;
-    if (!sha256(row.request_digest).equals(sha256(requestDigest)))
+    if (Buffer.compare(row.request_digest, requestDigest) !== 0)
       throw new SealingError('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for another request.');
     if (row.state === 'completed' && row.increment)
       return {

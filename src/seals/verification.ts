@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../platform/clock.ts';
 import type { Certificates } from './certificates.ts';
-import type { Format } from './formats/format.ts';
+import { FormatError, type Format, type ParsedSignature } from './formats/format.ts';
 import { judge, readSignature, type Indication, type SealVerdict } from './judgement.ts';
 import type { SealRegistry } from './registry.ts';
 
@@ -19,6 +19,9 @@ export interface Verification {
   verify(document: Uint8Array): Promise<Verdict>;
 }
 
+const MAX_SIGNATURES = 100;
+const MAX_HASHED_BYTES = 1_073_741_824;
+
 export function createVerification(parts: {
   clock: Clock;
   certificates: Certificates;
@@ -29,6 +32,7 @@ export function createVerification(parts: {
   return {
     async verify(document) {
       const { signatures } = format.parse(document);
+      refuseExcess(signatures);
       const { root, issuing } = await certificates.authorities();
       const trust = { roots: [root], intermediates: [issuing], at: clock.now() };
       const seals: SealVerdict[] = [];
@@ -45,6 +49,15 @@ export function createVerification(parts: {
       return { indication: worstOf(seals), seals };
     },
   };
+}
+
+/** Each signature covers most of the document: a file of many thousands would keep the process hashing for hours. */
+function refuseExcess(signatures: readonly ParsedSignature[]): void {
+  const hashed = signatures
+    .flatMap((signature) => (signature.problem ? [] : signature.covered))
+    .reduce((sum, part) => sum + part.length, 0);
+  if (signatures.length > MAX_SIGNATURES || hashed > MAX_HASHED_BYTES)
+    throw new FormatError('PDF_BEYOND_LIMITS', 'The document has more signatures than are verified here.');
 }
 
 function worstOf(seals: readonly SealVerdict[]): Verdict['indication'] {

@@ -35,7 +35,6 @@ describe('configuration', () => {
       issuer: 'https://id.example.cn',
       port: 3000,
       outboundNetworks: [],
-      proxyHops: 0,
     });
     expect(
       Object.isFrozen(config) && Object.isFrozen(config.argon2) && Object.isFrozen(config.database),
