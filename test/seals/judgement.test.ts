@@ -153,7 +153,7 @@ describe('a signature', () => {
     const verdict = verdictOf(await cms(), {
       coversWholeDocument: false,
       bytesAfter: 12,
-    } as Partial<ParsedSignature>);
+    });
     expect(outcomes(verdict)).toMatchObject({ coverage: 'CHANGED_AFTER_SEALING' });
   });
 
