@@ -1,4 +1,5 @@
 /** What oidc-provider is told, built from values alone: no I/O, no clock. Whatever it asks back goes through the functions given here. */
+import type Provider from 'oidc-provider';
 import type {
   AccountClaims,
   Adapter,
@@ -8,6 +9,7 @@ import type {
 } from 'oidc-provider';
 import { errors } from 'oidc-provider';
 import type { Portal } from '../portals/index.ts';
+import { addScopes, type ScopesByResource } from './consents.ts';
 import { OPENID_SCOPES, SCOPES } from './scopes.ts';
 import type { CustodySigningKey } from './signing-key.ts';
 
@@ -43,6 +45,8 @@ export interface ConfigurationParts {
   readonly subjectOf: (accountId: string, clientId: string) => Promise<string>;
   /** The scopes of our own API that a portal may ask for. */
   readonly apiScopes: (clientId: string) => Promise<readonly string[]>;
+  /** What the person has agreed to give this portal, on any device. */
+  readonly consented: (accountId: string, clientId: string) => Promise<ScopesByResource>;
   readonly pages: {
     renderError: NonNullable<Configuration['renderError']>;
     logoutSource(ctx: KoaContextWithOIDC, form: string): Promise<void>;
@@ -130,15 +134,40 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       if (!client || !session?.accountId) return undefined;
       const grantId = result?.consent?.grantId ?? session.grantIdFor(client.clientId);
       const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId);
-      if (existing) return existing;
-      // What needs no consent is granted at once; the consent prompt asks for the rest.
-      const grant = new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
-      for (const [scope, { consent }] of Object.entries(SCOPES)) if (!consent) grant.addOIDCScope(scope);
+      if (existing && coversRequest(existing, ctx.oidc)) return existing;
+      // What needs no consent, and what was agreed to before, on whatever device, is granted; the consent prompt asks for the rest.
+      const grant =
+        existing ?? new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
+      addScopes(grant, { '': WITHOUT_CONSENT });
+      addScopes(grant, await parts.consented(session.accountId, client.clientId));
       await grant.save();
       return grant;
     },
   };
 }
+
+const WITHOUT_CONSENT = Object.keys(SCOPES).filter((scope) => SCOPES[scope]?.consent === false);
+
+/** Whether a grant has been asked for all that the request wants. */
+function coversRequest(
+  grant: Grant,
+  { requestParamScopes, requestParamOIDCScopes, resourceServers = {} }: RequestedScopes,
+): boolean {
+  const encountered = grant.getOIDCScopeEncountered().split(' ');
+  return (
+    [...requestParamOIDCScopes].every((scope) => encountered.includes(scope)) &&
+    Object.entries(resourceServers).every(([resource, server]) => {
+      const known = grant.getResourceScopeEncountered(resource).split(' ');
+      return [...requestParamScopes].every((scope) => !server.scopes.has(scope) || known.includes(scope));
+    })
+  );
+}
+
+type Grant = InstanceType<Provider['Grant']>;
+type RequestedScopes = Pick<
+  KoaContextWithOIDC['oidc'],
+  'requestParamScopes' | 'requestParamOIDCScopes' | 'resourceServers'
+>;
 
 /** A portal as client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2). */
 export function toClientMetadata(portal: Portal): AdapterPayload {

@@ -22,6 +22,7 @@ import { deriveKey, type Secrets } from '../platform/secrets.ts';
 import type { Portals } from '../portals/index.ts';
 import { createAdapterFactory, keyOf } from './adapter.ts';
 import { apiResource, toClientMetadata, toConfiguration } from './configuration.ts';
+import { createConsents } from './consents.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import { createOwnPages } from './own-pages.ts';
 import { API_SCOPES, claimsOf } from './scopes.ts';
@@ -64,6 +65,7 @@ export interface Oidc {
 export async function createOidc(parts: OidcParts): Promise<Oidc> {
   const { config, store, clock, identity, portals, pages } = parts;
   const subjects = createSubjects(parts);
+  const consents = createConsents(parts);
   const ownPages = createOwnPages({ pages, portals, issuer: config.issuer });
   const provider = new Provider(
     config.issuer,
@@ -94,6 +96,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
         const portal = await portals.find(clientId);
         return portal?.scopes.filter((scope) => scope in API_SCOPES) ?? [];
       },
+      consented: (accountId, clientId) => consents.given(accountId, clientId),
       pages: ownPages,
     }),
   );
@@ -119,7 +122,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
   const endpoints = compose(provider.middleware as unknown as Middleware[]);
   return {
     middleware: compose<Context>([
-      interactionRoutes({ ...parts, provider, ownPages }),
+      interactionRoutes({ ...parts, provider, consents, ownPages }),
       ownPages.formPages,
       async function oidcEndpoints(ctx, next) {
         await endpoints(ctx, next);

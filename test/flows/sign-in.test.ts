@@ -111,6 +111,21 @@ describe('sign-in', () => {
     expect(again.page.visited.some((url) => url.pathname.startsWith('/interaction'))).toBe(false);
   });
 
+  test('consent is remembered on other devices, and asked again only for what is more', async () => {
+    const person = newPerson();
+    await register(new UserAgent(), person);
+    const first = await signIn(zhejiang, new UserAgent(), person, { scope: 'openid phone' });
+    expect(first.page.visited.filter((url) => url.pathname.endsWith('/consent'))).toHaveLength(1);
+    const elsewhere = new UserAgent();
+    const second = await signIn(zhejiang, elsewhere, person, { scope: 'openid phone' });
+    expect(second.page.visited.some((url) => url.pathname.endsWith('/consent'))).toBe(false);
+    const more = await elsewhere.get((await zhejiang.begin({ scope: 'openid phone profile' })).url);
+    expect(more.text).toContain('用户名');
+    expect(more.text).not.toContain('手机号');
+    const asked = await elsewhere.get((await zhejiang.begin({ scope: 'openid', prompt: 'consent' })).url);
+    expect(asked.forms.some((form) => form.action.pathname.endsWith('/consent'))).toBe(true);
+  });
+
   test('who does not agree goes back to the portal with access_denied, and nothing was released', async () => {
     const person = newPerson();
     await register(new UserAgent(), person);

@@ -2,29 +2,27 @@
 import Router from '@koa/router';
 import type Provider from 'oidc-provider';
 import { errors } from 'oidc-provider';
-import type { AuditLog } from '../../audit/index.ts';
 import {
   IdentityError,
   PASSWORD_MIN_LENGTH,
   type Authentication,
   type Identity,
 } from '../../identity/index.ts';
-import type { Db } from '../../platform/db/db.ts';
 import type { Context, Middleware, RequestState } from '../../platform/http/context.ts';
 import type { Forms } from '../../platform/http/forms.ts';
 import type { Pages } from '../../platform/http/pages.ts';
 import { portalName, type Portal, type Portals } from '../../portals/index.ts';
 import type { Metrics } from '../../platform/metrics.ts';
+import type { Consents } from '../consents.ts';
 import type { OwnPages } from '../own-pages.ts';
-import { grantMissing, missingScopes, type Interaction } from './consent.ts';
+import { grantScopes, missingScopes, type Interaction } from './consent.ts';
 import { SCOPES } from '../scopes.ts';
 
 interface InteractionParts {
   readonly provider: Provider;
   readonly identity: Identity;
   readonly portals: Portals;
-  readonly audit: AuditLog;
-  readonly db: Db;
+  readonly consents: Consents;
   readonly forms: Forms;
   readonly pages: Pages;
   readonly ownPages: OwnPages;
@@ -44,7 +42,7 @@ interface Visit {
 }
 
 export function interactionRoutes(parts: InteractionParts): Middleware {
-  const { provider, identity, portals, audit, db, forms, pages, ownPages, metrics } = parts;
+  const { provider, identity, portals, consents, forms, pages, ownPages, metrics } = parts;
   const router = new Router<RequestState>({ prefix: '/interaction/:uid' });
 
   /** Runs `handle` for the interaction that address and cookie agree on; otherwise shows that it is over. */
@@ -140,11 +138,13 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     const { interaction } = visit;
     const account = interaction.session ? await identity.account(interaction.session.accountId) : undefined;
     if (!account) return ownPages.renderExpired(ctx);
-    const releases = missingScopes(interaction).map((scope) => {
-      const shown = SCOPES[scope]?.shown;
-      const value = shown && (shown(account) ?? ctx.state.language.t('consent.notOnRecord'));
-      return { scope, nameKey: `scope.${scope}.name`, purposeKey: `scope.${scope}.purpose`, value };
-    });
+    const releases = Object.values(missingScopes(interaction))
+      .flat()
+      .map((scope) => {
+        const shown = SCOPES[scope]?.shown;
+        const value = shown && (shown(account) ?? ctx.state.language.t('consent.notOnRecord'));
+        return { scope, nameKey: `scope.${scope}.name`, purposeKey: `scope.${scope}.purpose`, value };
+      });
     render(ctx, 'consent', visit, { action: `/interaction/${interaction.uid}/consent`, releases });
   }
 
@@ -220,15 +220,8 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
           error_description: 'the person did not agree to share the information',
         });
       const scopes = missingScopes(interaction);
-      const grantId = await grantMissing(provider, interaction, accountId);
-      await db.transaction((tx) =>
-        audit.record(tx, {
-          type: 'consent.given',
-          actor: accountId,
-          subject: accountId,
-          detail: { clientId: portal.clientId, scopes },
-        }),
-      );
+      await consents.remember(accountId, portal.clientId, scopes);
+      const grantId = await grantScopes(provider, interaction, accountId, scopes);
       await finish(ctx, { consent: { grantId } });
     }),
   );
