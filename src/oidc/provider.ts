@@ -25,6 +25,7 @@ import { apiResource, toClientMetadata, toConfiguration } from './configuration.
 import { createConsents } from './consents.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import { createOwnPages } from './own-pages.ts';
+import { publishOnce } from './published.ts';
 import { API_SCOPES, claimsOf } from './scopes.ts';
 import { CustodySigningKey } from './signing-key.ts';
 import type { OidcStore } from './store/store.ts';
@@ -122,6 +123,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
   const endpoints = compose(provider.middleware as unknown as Middleware[]);
   return {
     middleware: compose<Context>([
+      publishOnce(),
       interactionRoutes({ ...parts, provider, consents, ownPages }),
       ownPages.formPages,
       async function oidcEndpoints(ctx, next) {
