@@ -5,7 +5,14 @@ import { createAuditLog, type AuditLog } from './audit/index.ts';
 import { consoleRoutes } from './console/routes.ts';
 import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
 import { createIdentity, createPasswordHasher, type Identity } from './identity/index.ts';
-import { createMemoryStore, createOidc, createRedisStore, SCOPES } from './oidc/index.ts';
+import {
+  createLogoutOutbox,
+  createMemoryStore,
+  createOidc,
+  createRedisStore,
+  SCOPES,
+  type LogoutOutbox,
+} from './oidc/index.ts';
 import { createOrganisations, type Organisations } from './organisations/index.ts';
 import type { Signer } from './pki/index.ts';
 import { systemClock, type Clock } from './platform/clock.ts';
@@ -38,6 +45,8 @@ export interface App {
   readonly organisations: Organisations;
   readonly portals: Portals;
   readonly seals: Seals;
+  /** Logout calls that portals have not accepted. */
+  readonly logouts: LogoutOutbox;
   /** Starts to answer. @returns the port. */
   start(): Promise<number>;
   /** Drains, then closes: no new connection, requests in flight end, then the stores. */
@@ -87,6 +96,8 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     const assets = loadAssets();
     const pages = createPages({ languages, assets, forms });
     const preferences = createPreferences(languages, config.issuer);
+    const logouts = createLogoutOutbox({ db, clock, logger });
+    closing.unshift(() => logouts.stop());
     const oidc = await createOidc({
       config,
       secrets,
@@ -102,6 +113,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       forms,
       pages,
       preferences,
+      logouts,
     });
 
     const koa = new Koa<RequestState>({ keys: [...secrets.cookieKeys] });
@@ -139,6 +151,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       organisations,
       portals,
       seals,
+      logouts,
       async start() {
         const handle = koa.callback();
         const server = await listen((request, response) => void handle(request, response), config);

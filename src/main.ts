@@ -20,6 +20,7 @@ const USAGE = `yinxin <command>
        [--port 3000] [--zhejiang-port 3001] [--guangdong-port 3002]
   migrate             bring the database to the newest version
   provision <file>    bring portals, organisations, units and seals to what a JSON file describes
+  logouts [resend]    logout calls that portals have not accepted; resend puts those given up back
   audit check         walk the audit chain and name the first thing that is wrong
 `;
 
@@ -28,6 +29,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], env: RawEnv) => Promise
   demo,
   migrate: migrateOnly,
   provision: provisionFrom,
+  logouts,
   audit,
 };
 
@@ -96,6 +98,21 @@ async function provisionFrom([file]: string[], env: RawEnv): Promise<number> {
     for (const identifier of missingOfficers)
       print(`${identifier} has no account yet; run this again after registration`);
     return missingOfficers.length === 0 ? 0 : 1;
+  } finally {
+    await app.stop();
+  }
+}
+
+async function logouts([act]: string[], env: RawEnv): Promise<number> {
+  if (act !== undefined && act !== 'resend') return usage();
+  const app = await createApp(toConfig(env), { logger: createLogger('warn') });
+  try {
+    if (act === 'resend') print(`${await app.logouts.resend()} put back`);
+    for (const call of await app.logouts.undelivered())
+      print(
+        `${call.id} ${call.clientId} ${call.state} after ${call.attempts} tries: ${call.lastProblem ?? 'not tried yet'}`,
+      );
+    return 0;
   } finally {
     await app.stop();
   }

@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import * as oidc from 'openid-client';
@@ -142,17 +143,22 @@ export async function walk(options: WalkOptions): Promise<boolean> {
   async function signOutOnce(browser: UserAgent): Promise<string[]> {
     const question = await browser.submit(await browser.get(`${origins.zhejiang}/`), {}, '/logout');
     await browser.submit(question, { logout: 'yes' }, '/confirm');
+    const tokens = await Promise.all([lastLogout(origins.zhejiang), lastLogout(origins.guangdong)]);
     const page = await browser.get(`${origins.guangdong}/`);
     hold(!page.text.includes('class="in"'), 'Guangdong still shows a signed-in citizen');
-    return Promise.all([lastLogout(origins.zhejiang), lastLogout(origins.guangdong)]);
+    return tokens;
   }
 
   /** The newest logout token that a portal has accepted. */
   async function lastLogout(origin: string): Promise<string> {
-    const events = (await (await fetch(`${origin}/events`)).json()) as { jti: string }[];
-    const last = events.at(-1);
-    if (!last) throw new Error(`${origin} has received no valid logout token`);
-    return last.jti;
+    // The click does not wait for the portals: the calls follow at once.
+    for (let attempt = 0; attempt < 50; attempt++) {
+      const events = (await (await fetch(`${origin}/events`)).json()) as { jti: string }[];
+      const last = events.at(-1);
+      if (last) return last.jti;
+      await setTimeout(100);
+    }
+    throw new Error(`${origin} has received no valid logout token`);
   }
 
   /** A stock OpenID Connect client asks for a token for the API; the officer signs in and agrees; the API seals. */

@@ -2,6 +2,7 @@
 export { createOidc, type BearerToken, type Oidc } from './provider.ts';
 export { apiResource } from './configuration.ts';
 export { SCOPES } from './scopes.ts';
+export { createLogoutOutbox, type LogoutOutbox } from './logout-outbox.ts';
 export { createMemoryStore } from './store/memory.ts';
 export { createRedisStore } from './store/redis.ts';
 export type { OidcStore } from './store/store.ts';

@@ -24,6 +24,7 @@ import { createAdapterFactory, keyOf } from './adapter.ts';
 import { apiResource, toClientMetadata, toConfiguration } from './configuration.ts';
 import { createConsents } from './consents.ts';
 import { interactionRoutes } from './interactions/routes.ts';
+import type { LogoutOutbox } from './logout-outbox.ts';
 import { createOwnPages } from './own-pages.ts';
 import { publishOnce } from './published.ts';
 import { API_SCOPES, claimsOf } from './scopes.ts';
@@ -47,6 +48,8 @@ export interface OidcParts {
   readonly forms: Forms;
   readonly pages: Pages;
   readonly preferences: Preferences;
+  /** Makes the back-channel logout calls. */
+  readonly logouts: LogoutOutbox;
 }
 
 /** Whom a bearer token speaks for. */
@@ -113,6 +116,18 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
     return store.putOnce('ReplayDetection', keyOf(JSON.stringify([iss, jti])), '1', ttlSeconds);
   };
 
+  // The library would call each portal while the person waits, once, and forget what failed. The calls go through the outbox instead.
+  const clients = provider.Client.prototype as unknown as LogoutClient;
+  const callPortal = clients.backchannelLogout;
+  clients.backchannelLogout = function backchannelLogout(accountId, sid) {
+    return parts.logouts.enqueue({ clientId: this.clientId, accountId, sid });
+  };
+  parts.logouts.start(async ({ clientId, accountId, sid }) => {
+    const client = await provider.Client.find(clientId);
+    if (!client) throw new Error('the portal is not registered any more, or suspended');
+    await callPortal.call(client as unknown as LogoutClient, accountId, sid);
+  });
+
   report(provider, parts.logger);
   provider.on('interaction.started', (ctx) => {
     const uiLocales = ctx.oidc.params?.['ui_locales'];
@@ -153,6 +168,12 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
   };
 }
 
+/** A part of the library's client that its types leave out. */
+interface LogoutClient {
+  readonly clientId: string;
+  backchannelLogout(accountId: string, sid: string | undefined): Promise<void>;
+}
+
 /** A session ends in the session store, so its entry cannot be part of that change; it follows at once. */
 async function recordSignOut(ctx: KoaContextWithOIDC, parts: OidcParts): Promise<void> {
   const { session, route, params } = ctx.oidc;
@@ -179,12 +200,6 @@ function report(provider: Provider, logger: Logger): void {
   const traceIdOf = (ctx: KoaContextWithOIDC) => (ctx.state as Partial<RequestState>).traceId;
   provider.on('server_error', (ctx, error) =>
     logger.error({ traceId: traceIdOf(ctx), err: error }, 'oidc request failed'),
-  );
-  provider.on('backchannel.error', (ctx, error, client) =>
-    logger.warn(
-      { traceId: traceIdOf(ctx), clientId: client.clientId, err: error },
-      'back-channel logout was not accepted',
-    ),
   );
   provider.on('authorization.error', (ctx, error) =>
     logger.info({ traceId: traceIdOf(ctx), oauthError: error.error }, 'authorization refused'),

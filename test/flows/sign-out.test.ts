@@ -60,7 +60,7 @@ test('signing out everywhere reaches every portal with a valid logout token, end
     [zhejiang, tokens.claims()],
     [guangdong, others.claims()],
   ] as const) {
-    expect(rp.logouts).toHaveLength(1);
+    await expect.poll(() => rp.logouts).toHaveLength(1);
     const { payload } = await jwtVerify(rp.logouts[0]?.get('logout_token') ?? '', keys, {
       issuer: t.origin,
       audience: rp.clientId,
@@ -90,7 +90,7 @@ test('signing out of one portal alone leaves the other signed in', async () => {
     '/confirm',
     new URL('/', zhejiang.redirectUri).href,
   );
-  expect(zhejiang.logouts).toHaveLength(1);
+  await expect.poll(() => zhejiang.logouts).toHaveLength(1);
   expect(guangdong.logouts).toHaveLength(0);
   const userinfo = await fetch(`${t.origin}/userinfo`, {
     headers: { Authorization: `Bearer ${others.access_token}` },
@@ -132,7 +132,7 @@ test('a different person signing in over a live session signs the first one out,
   expect(onward.headers.get('content-security-policy')).toContain("script-src 'nonce-");
   const callback = await browser.submit(onward, {}, '/confirm', zhejiang.redirectUri);
   const tokens = await zhejiang.redeem(callback.url, attempt);
-  expect(guangdong.logouts).toHaveLength(1);
+  await expect.poll(() => guangdong.logouts).toHaveLength(1);
   const accountId = await t.app.identity.find(other.identifier);
   const [row] = await t.app.db.query<{ account_id: string }>(
     'SELECT account_id FROM pairwise_subjects WHERE sub = $1',
