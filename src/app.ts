@@ -10,8 +10,11 @@ import {
   createMemoryStore,
   createOidc,
   createRedisStore,
+  createTokenKeys,
   SCOPES,
   type LogoutOutbox,
+  type Oidc,
+  type TokenKeys,
 } from './oidc/index.ts';
 import { createOrganisations, type Organisations } from './organisations/index.ts';
 import type { Signer } from './pki/index.ts';
@@ -35,7 +38,7 @@ import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { connectRedis } from './platform/redis.ts';
 import { deriveKey } from './platform/secrets.ts';
-import { createPortals, type Portals } from './portals/index.ts';
+import { createPortals, createResources, type Portals, type Resources } from './portals/index.ts';
 import { createSeals, type Seals } from './seals/index.ts';
 
 export interface App {
@@ -44,6 +47,9 @@ export interface App {
   readonly identity: Identity;
   readonly organisations: Organisations;
   readonly portals: Portals;
+  readonly resources: Resources;
+  readonly tokenKeys: TokenKeys;
+  readonly oidc: Oidc;
   readonly seals: Seals;
   /** Logout calls that portals have not accepted. */
   readonly logouts: LogoutOutbox;
@@ -87,8 +93,16 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     });
     const identity = createIdentity({ db, clock, audit, dataKey: secrets.dataKey, passwords });
     const organisations = createOrganisations({ db, clock, audit });
-    const portals = await createPortals({ db, clock, audit, scopes: Object.keys(SCOPES) });
+    const portals: Awaited<ReturnType<typeof createPortals>> = await createPortals({
+      db,
+      clock,
+      audit,
+      scopes: Object.keys(SCOPES),
+      check: (portal) => oidc.checkPortal(portal),
+    });
     closing.unshift(() => portals.stop());
+    const resources = await createResources({ db, clock, audit });
+    closing.unshift(() => resources.stop());
     const seals = createSeals({ db, clock, audit, custody, organisations, serviceName: 'Yinxin' });
     await makeProviderKeys(db, custody, seals);
 
@@ -98,7 +112,9 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     const preferences = createPreferences(languages, config.issuer);
     const logouts = createLogoutOutbox({ db, clock, logger });
     closing.unshift(() => logouts.stop());
-    const oidc = await createOidc({
+    const tokenKeys = await createTokenKeys({ db, clock, audit, custody, logger, plan: config.tokenKeys });
+    closing.unshift(() => tokenKeys.stop());
+    const oidc: Oidc = await createOidc({
       config,
       secrets,
       db,
@@ -109,7 +125,9 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       audit,
       identity,
       portals,
-      signer: await providerSigner(custody, 'token'),
+      resources,
+      tokenKeys,
+      languages: languages.all.map(({ code }) => code),
       forms,
       pages,
       preferences,
@@ -150,6 +168,9 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       identity,
       organisations,
       portals,
+      resources,
+      tokenKeys,
+      oidc,
       seals,
       logouts,
       async start() {
@@ -186,13 +207,12 @@ function openDb(config: Config, logger: Logger): Promise<Db> {
     : Promise.resolve(connectPg(database.url, { poolSize: database.poolSize, logger }));
 }
 
-/** First start: token key, audit key and certificate authorities, made once however many processes start together. */
+/** First start: audit key and certificate authorities, made once however many processes start together. */
 async function makeProviderKeys(db: Db, custody: Custody, seals: Seals): Promise<void> {
   await db.transaction(async (tx) => {
     await tx.query('SELECT pg_advisory_xact_lock($1)', [FIRST_START_LOCK]);
-    for (const purpose of ['token', 'audit'] as const)
-      if (!(await custody.active(PROVIDER, purpose, tx)))
-        await custody.generate(tx, { owner: PROVIDER, purpose, actor: 'system' });
+    if (!(await custody.active(PROVIDER, 'audit', tx)))
+      await custody.generate(tx, { owner: PROVIDER, purpose: 'audit', actor: 'system' });
     await seals.certificates.ensureAuthorities(tx);
   });
 }

@@ -1,29 +1,14 @@
 /** Brings an installation to what a file describes: portals, organisations, units, officers and seals. Safe to repeat. */
 import { z } from 'zod';
 import type { App } from './app.ts';
+import { portalRegistration } from './portals/index.ts';
 
-const uri = z.url();
 /** Names end up in certificates, which have room for 64 letters (RFC 5280, appendix A.1). */
 const text = z.string().trim().min(1).max(64);
 
 export const provisioning = z
   .object({
-    portals: z
-      .array(
-        z
-          .object({
-            clientId: z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/),
-            name: z.record(z.string(), text).refine((names) => 'zh-CN' in names, 'needs a name in zh-CN'),
-            sector: z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/),
-            homeUri: uri,
-            redirectUris: z.array(uri).min(1),
-            postLogoutRedirectUris: z.array(uri).default([]),
-            backchannelLogoutUri: uri.optional(),
-            scopes: z.array(z.string()).min(1),
-          })
-          .strict(),
-      )
-      .default([]),
+    portals: z.array(portalRegistration).default([]),
     organisations: z
       .array(
         z
@@ -65,7 +50,7 @@ export async function provision(
 
   for (const portal of wanted.portals) {
     const isNew = (await app.portals.find(portal.clientId)) === undefined;
-    await app.portals.register({ ...portal, backchannelLogoutUri: portal.backchannelLogoutUri }, 'system');
+    await app.portals.register(portal, 'system');
     if (isNew) secrets.set(portal.clientId, await app.portals.issueSecret(portal.clientId));
   }
 

@@ -53,7 +53,7 @@ describe('yinxin serve', () => {
       response_types_supported: ['code'],
       code_challenge_methods_supported: ['S256'],
       subject_types_supported: ['pairwise'],
-      id_token_signing_alg_values_supported: ['ES256'],
+      id_token_signing_alg_values_supported: ['ES256', 'RS256'],
       backchannel_logout_supported: true,
     });
     const inFlight = Promise.all(

@@ -2,9 +2,22 @@
 export interface AuditEvents {
   'account.registered': { identifierKind: 'phone' | 'username' };
   'account.signed-in': { amr: readonly string[]; clientId: string };
+  'account.password-changed': Record<string, never>;
+  'account.state-changed': { state: string };
+  'account.sessions-ended': { reason: string; sessions: number };
+  'account.proofed': { level: number; method: string };
   'account.signed-out': { clientIds: readonly string[] };
-  'consent.given': { clientId: string; scopes: readonly string[] };
-  'portal.registered': { sector: string };
+  'consent.given': {
+    clientId: string;
+    scopes: readonly string[];
+    claims: readonly string[];
+    refused: readonly string[];
+  };
+  'portal.registered': { sector: string; profile: string; state: string };
+  'portal.changed': { sector: string; profile: string; state: string };
+  'portal.state-changed': { state: string };
+  'portal.secret-issued': { othersExpireAfter: number | null };
+  'resource.registered': { tokenFormat: string; tokenSeconds: number };
   'organisation.founded': { unifiedSocialCreditCode: string };
   'unit.created': { organisationId: string };
   'membership.granted': { accountId: string; role: string };
@@ -15,6 +28,8 @@ export interface AuditEvents {
     keyType: string;
     publicKeyDigest: string;
   };
+  'key.destroyed': { owner: string };
+  'token-key.changed': { alg: string; state: string };
   'certificate.issued': { profile: string; keyId: string; fingerprint: string; notAfter: string };
   'seal.registered': { unitId: string; code: string; certificateId: string; drawingDigest: string };
   'sealing.intended': { sealId: string; documentDigest: string; clientId: string };

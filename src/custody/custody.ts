@@ -14,6 +14,9 @@ export const PROVIDER = 'provider';
 
 export type KeyPurpose = 'token' | 'audit' | 'root-ca' | 'issuing-ca' | 'seal';
 
+/** P-256 for ECDSA; RSA with 2,048 bits for RS256, which OpenID Connect obliges every provider to offer. */
+export type KeyType = 'P-256' | 'RSA-2048';
+
 export interface KeyRecord {
   readonly id: KeyId;
   readonly owner: string;
@@ -23,8 +26,15 @@ export interface KeyRecord {
 }
 
 export interface Custody {
-  /** Makes a P-256 key pair, active at once, in the caller's transaction; the private part is stored encrypted. */
-  generate(tx: Queryable, request: { owner: string; purpose: KeyPurpose; actor: string }): Promise<KeyRecord>;
+  /** Makes a key pair (P-256 unless said otherwise), active at once, in the caller's transaction; the private part is stored encrypted. */
+  generate(
+    tx: Queryable,
+    request: { owner: string; purpose: KeyPurpose; actor: string; keyType?: KeyType },
+  ): Promise<KeyRecord>;
+  /** A key of an owner in any state: its public half, for what it signed. */
+  find(owner: string, keyId: KeyId): Promise<KeyRecord | undefined>;
+  /** Ends a key for good (NIST SP 800-57 part 1, section 7): the private part is erased, the public part and the record stay. */
+  destroy(tx: Queryable, request: { owner: string; keyId: KeyId; actor: string }): Promise<void>;
   /** The active key of an owner for a purpose, newest version first. */
   active(owner: string, purpose: KeyPurpose, on?: Queryable): Promise<KeyRecord | undefined>;
   /**
@@ -51,6 +61,22 @@ const COLUMNS = 'id, owner, purpose, version, state, public_key, data_key_versio
 const CACHE_ENTRIES = 1000;
 const CACHE_MS = 300_000;
 const generatePair = promisify(generateKeyPair);
+const signOnThread = promisify(signWithCallback);
+
+function makePair(keyType: KeyType): Promise<{ publicKey: KeyObject; privateKey: KeyObject }> {
+  return keyType === 'P-256'
+    ? generatePair('ec', { namedCurve: 'P-256' })
+    : generatePair('rsa', { modulusLength: 2048 });
+}
+
+function signWithCallback(
+  digest: string,
+  data: Uint8Array,
+  key: KeyObject,
+  callback: (error: Error | null, signature: Buffer) => void,
+): void {
+  sign(digest, data, key, callback);
+}
 
 export function createCustody(parts: {
   db: Db;
@@ -105,8 +131,8 @@ export function createCustody(parts: {
   }
 
   return {
-    async generate(tx, { owner, purpose, actor }) {
-      const { publicKey, privateKey } = await generatePair('ec', { namedCurve: 'P-256' });
+    async generate(tx, { owner, purpose, actor, keyType = 'P-256' }) {
+      const { publicKey, privateKey } = await makePair(keyType);
       const dataKey = await newestDataKey(tx, owner);
       const [last] = await tx.query<{ version: number }>(
         'SELECT version FROM custody_keys WHERE owner = $1 AND purpose = $2 ORDER BY version DESC LIMIT 1',
@@ -121,7 +147,7 @@ export function createCustody(parts: {
       };
       const spki = publicKey.export({ format: 'der', type: 'spki' });
       await tx.query(
-        `INSERT INTO custody_keys (${COLUMNS}, key_type, created_at) VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, 'P-256', $8)`,
+        `INSERT INTO custody_keys (${COLUMNS}, key_type, created_at) VALUES ($1, $2, $3, $4, 'active', $5, $6, $7, $9, $8)`,
         [
           key.id,
           owner,
@@ -131,6 +157,7 @@ export function createCustody(parts: {
           dataKey.version,
           envelope.encryptPrivateKey(dataKey, key, privateKey),
           clock.now(),
+          keyType,
         ],
       );
       await audit.record(tx, {
@@ -141,7 +168,7 @@ export function createCustody(parts: {
           owner,
           purpose,
           version: key.version,
-          keyType: 'P-256',
+          keyType,
           publicKeyDigest: createHash('sha256').update(spki).digest('hex'),
         },
       });
@@ -158,6 +185,25 @@ export function createCustody(parts: {
       );
     },
 
+    async find(owner, keyId) {
+      const [row] = await db.query<KeyRow>(
+        `SELECT ${COLUMNS} FROM custody_keys WHERE id = $1 AND owner = $2`,
+        [keyId, owner],
+      );
+      return row && { ...row, publicKey: toPublicKey(row.public_key) };
+    },
+
+    async destroy(tx, { owner, keyId, actor }) {
+      const [row] = await tx.query(
+        `UPDATE custody_keys SET state = 'destroyed', private_key = NULL
+          WHERE id = $1 AND owner = $2 AND state <> 'destroyed' RETURNING id`,
+        [keyId, owner],
+      );
+      if (!row) throw new CustodyError('KEY_NOT_FOUND', 'There is no such key.');
+      unwrapped.delete(keyId);
+      await audit.record(tx, { type: 'key.destroyed', actor, subject: keyId, detail: { owner } });
+    },
+
     async signer(owner, keyId, algorithm, on = db) {
       // The owner is part of the question: a key of another unit does not exist here.
       const [row] = await on.query<KeyRow>(
@@ -171,8 +217,11 @@ export function createCustody(parts: {
       return {
         algorithm,
         publicKey: toPublicKey(row.public_key),
-        // ES256 takes 20 microseconds: on this thread it costs less than handing it to another.
-        sign: async (data) => sign(digest, data, { key: privateKey, dsaEncoding }),
+        sign:
+          dsaEncoding === undefined
+            ? (data) => signOnThread(digest, data, privateKey)
+            : // ECDSA on P-256 takes 20 microseconds: on this thread it costs less than handing it to another.
+              async (data) => sign(digest, data, { key: privateKey, dsaEncoding }),
       };
     },
   };

@@ -7,6 +7,7 @@ import { AppError } from '../platform/errors.ts';
 import { newId, type AccountId } from '../platform/ids.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
 import { passwordProblem, type PasswordHasher, type PasswordProblem } from './credentials/password.ts';
+import type { Assurable, Factors } from './assurance.ts';
 import { parseIdentifier, type Identifier, type IdentifierKind } from './identifiers.ts';
 
 export class IdentityError extends AppError<
@@ -19,9 +20,11 @@ export interface Authentication {
   /** Authentication Method References (RFC 8176). */
   readonly amr: readonly string[];
   readonly authTime: Date;
+  /** When each factor was shown. */
+  readonly factors: Factors;
 }
 
-export interface Account {
+export interface Account extends Assurable {
   readonly id: AccountId;
   readonly createdAt: Date;
   /** User name, if the account has one. */
@@ -43,6 +46,21 @@ export interface Identity {
    * @throws {IdentityError} CREDENTIALS_WRONG
    */
   authenticate(attempt: { identifier: string; password: string; clientId: string }): Promise<Authentication>;
+  /**
+   * Checks the password of an account that is known already, as a step-up does. Same work and error as `authenticate`.
+   * @throws {IdentityError} CREDENTIALS_WRONG
+   */
+  confirm(attempt: { accountId: string; password: string; clientId: string }): Promise<Authentication>;
+  /** @throws {IdentityError} what `check` finds of the password; CREDENTIALS_WRONG for the present one. */
+  changePassword(change: { accountId: string; present: string; password: string }): Promise<void>;
+  /** Locks or unlocks an account. A locked one is found by nobody. */
+  setState(accountId: string, state: 'active' | 'locked', actor: string): Promise<void>;
+  /** Records how sure it is who the holder is: 0 nothing checked, 4 in person. @param proofing.method How it was checked. */
+  recordProofing(
+    accountId: string,
+    proofing: { level: number; method: string },
+    actor: string,
+  ): Promise<void>;
   /** The account, if it exists and is active. */
   account(id: string): Promise<Account | undefined>;
   /** The active account that an identifier leads to. */
@@ -73,6 +91,41 @@ export function createIdentity(parts: {
       ...(parseIdentifier(identifier) ? [] : (['IDENTIFIER_FORM'] as const)),
       ...(problem ? [problem] : []),
     ];
+  }
+
+  function shown(accountId: AccountId): Authentication {
+    const at = clock.now();
+    const seconds = Math.floor(at.getTime() / 1000);
+    return { accountId, amr: ['pwd'], authTime: at, factors: { pwd: seconds } };
+  }
+
+  async function finish(
+    row: { account_id: AccountId; hash: string } | undefined,
+    password: string,
+    clientId: string,
+  ): Promise<Authentication> {
+    const matches = await passwords.verify(row?.hash, password);
+    if (!row || !matches)
+      throw new IdentityError('CREDENTIALS_WRONG', 'The account or the password is not right.');
+    const authentication = shown(row.account_id);
+    await db.transaction((tx) =>
+      audit.record(tx, {
+        type: 'account.signed-in',
+        actor: row.account_id,
+        subject: row.account_id,
+        detail: { amr: authentication.amr, clientId },
+      }),
+    );
+    return authentication;
+  }
+
+  async function passwordOf(accountId: string): Promise<{ account_id: AccountId; hash: string } | undefined> {
+    const [row] = await db.query<{ account_id: AccountId; hash: string }>(
+      `SELECT a.id AS account_id, p.hash FROM accounts a JOIN password_credentials p ON p.account_id = a.id
+        WHERE a.id = $1 AND a.state = 'active'`,
+      [accountId],
+    );
+    return row;
   }
 
   return {
@@ -121,7 +174,7 @@ export function createIdentity(parts: {
           throw new IdentityError('IDENTIFIER_TAKEN', 'This identifier has an account already.', { cause });
         throw cause;
       }
-      return { accountId, amr: ['pwd'], authTime: at };
+      return shown(accountId);
     },
 
     async authenticate({ identifier: text, password, clientId }) {
@@ -134,33 +187,69 @@ export function createIdentity(parts: {
           WHERE i.kind = $1 AND i.blind_index = $2`,
         [identifier.kind, indexOf(identifier)],
       );
-      const matches = await passwords.verify(row?.hash, password);
+      return finish(row, password, clientId);
+    },
+
+    async confirm({ accountId, password, clientId }) {
+      return finish(await passwordOf(accountId), password, clientId);
+    },
+
+    async changePassword({ accountId, present, password }) {
+      const problem = passwordProblem(password);
+      if (problem) throw new IdentityError(problem, 'The new password cannot be accepted as it is.');
+      const row = await passwordOf(accountId);
+      const matches = await passwords.verify(row?.hash, present);
       if (!row || !matches)
         throw new IdentityError('CREDENTIALS_WRONG', 'The account or the password is not right.');
-      const authentication: Authentication = {
-        accountId: row.account_id,
-        amr: ['pwd'],
-        authTime: clock.now(),
-      };
-      await db.transaction((tx) =>
-        audit.record(tx, {
-          type: 'account.signed-in',
+      const hash = await passwords.hash(password);
+      await db.transaction(async (tx) => {
+        await tx.query('UPDATE password_credentials SET hash = $2, created_at = $3 WHERE account_id = $1', [
+          row.account_id,
+          hash,
+          clock.now(),
+        ]);
+        await audit.record(tx, {
+          type: 'account.password-changed',
           actor: row.account_id,
           subject: row.account_id,
-          detail: { amr: authentication.amr, clientId },
-        }),
-      );
-      return authentication;
+          detail: {},
+        });
+      });
+    },
+
+    async setState(accountId, state, actor) {
+      await db.transaction(async (tx) => {
+        await tx.query('UPDATE accounts SET state = $2 WHERE id = $1', [accountId, state]);
+        await audit.record(tx, {
+          type: 'account.state-changed',
+          actor,
+          subject: accountId,
+          detail: { state },
+        });
+      });
+    },
+
+    async recordProofing(accountId, { level, method }, actor) {
+      await db.transaction(async (tx) => {
+        await tx.query('UPDATE accounts SET proofing = $2 WHERE id = $1', [accountId, level]);
+        await audit.record(tx, {
+          type: 'account.proofed',
+          actor,
+          subject: accountId,
+          detail: { level, method },
+        });
+      });
     },
 
     async account(id) {
       const rows = await db.query<{
         id: AccountId;
         created_at: Date;
+        proofing: number;
         kind: IdentifierKind | null;
         value: Uint8Array | null;
       }>(
-        `SELECT a.id, a.created_at, i.kind, i.value FROM accounts a
+        `SELECT a.id, a.created_at, a.proofing, i.kind, i.value FROM accounts a
            LEFT JOIN account_identifiers i ON i.account_id = a.id
           WHERE a.id = $1 AND a.state = 'active'`,
         [id],
@@ -176,6 +265,8 @@ export function createIdentity(parts: {
         createdAt: first.created_at,
         username: valueOf('username'),
         phone: valueOf('phone'),
+        proofing: first.proofing,
+        methods: ['pwd'],
       };
     },
 

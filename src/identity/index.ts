@@ -7,3 +7,12 @@ export {
   type Identity,
 } from './accounts.ts';
 export { createPasswordHasher, PASSWORD_MIN_LENGTH, type PasswordHasher } from './credentials/password.ts';
+export {
+  decide,
+  LADDER,
+  type Assurable,
+  type Decision,
+  type Factors,
+  type Method,
+  type Wanted,
+} from './assurance.ts';

@@ -8,8 +8,17 @@ import type { Cipher } from '../platform/cipher.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { OidcStore, StoredSession } from './store/store.ts';
 
-/** Finds the client metadata of a `client_id`; clients are portals, which live in PostgreSQL. */
-export type ClientLookup = (clientId: string) => Promise<AdapterPayload | undefined>;
+/** Where clients go that register themselves: clients are portals, which live in PostgreSQL. */
+export interface ClientRegistry {
+  save(metadata: AdapterPayload): Promise<void>;
+  remove(clientId: string): Promise<void>;
+}
+
+/** Says which portal a `client_id` names, if it may be used. */
+export type FindPortal = (clientId: string) => Promise<{ readonly validFrom: Date | undefined } | undefined>;
+
+/** Seconds in which a rotated refresh token is not yet taken for stolen; see refresh-grace.ts. */
+export const GRACE_SECONDS = 3;
 
 /** Models whose records name the grant they came from, and fall with it. */
 const GRANT_MODELS = [
@@ -24,12 +33,15 @@ export function createAdapterFactory(parts: {
   store: OidcStore;
   cipher: Cipher;
   clock: Clock;
-  findClient: ClientLookup;
+  findPortal: FindPortal;
+  clients: ClientRegistry;
 }): (model: string) => Adapter {
   return (model) => {
     switch (model) {
       case 'Client':
-        return createClientAdapter(parts.findClient);
+        return createClientAdapter(parts.clients);
+      case 'DeviceCode':
+        return createDeviceCodeAdapter(parts);
       case 'Session':
         return createSessionAdapter(parts);
       default:
@@ -45,9 +57,19 @@ export function keyOf(id: string): string {
 
 function createRecordAdapter(
   model: string,
-  parts: { store: OidcStore; cipher: Cipher; clock: Clock },
+  parts: { store: OidcStore; cipher: Cipher; clock: Clock; findPortal: FindPortal },
 ): Adapter {
-  const { store, cipher, clock } = parts;
+  const { store, cipher, clock, findPortal } = parts;
+
+  /** Suspending a portal ends what it was given until then, wherever it lies. */
+  async function stands({ clientId, iat = 0 }: AdapterPayload): Promise<boolean> {
+    if (clientId === undefined) return true;
+    const portal = await findPortal(clientId);
+    return (
+      portal !== undefined && (portal.validFrom === undefined || iat * 1000 >= portal.validFrom.getTime())
+    );
+  }
+
   const contextOf = (key: string) => `${model}:${key}`;
   const open = (key: string, value: string) =>
     JSON.parse(decryptText(cipher, value, contextOf(key))) as AdapterPayload;
@@ -69,15 +91,21 @@ function createRecordAdapter(
       const record = await store.get(model, key);
       if (!record) return undefined;
       const payload = open(key, record.value);
+      if (!(await stands(payload))) return undefined;
+      const { consumedAt } = record;
+      const inGrace =
+        model === 'RefreshToken' &&
+        consumedAt !== undefined &&
+        clock.now().getTime() / 1000 - consumedAt <= GRACE_SECONDS;
       return {
         ...payload,
         jti: id,
-        ...(record.consumedAt === undefined ? {} : { consumed: record.consumedAt }),
+        ...(consumedAt === undefined || inGrace ? {} : { consumed: Math.floor(consumedAt) }),
       };
     },
     async consume(id) {
       const key = keyOf(id);
-      if (await store.consume(model, key, epochSeconds(clock))) return;
+      if (await store.consume(model, key, clock.now().getTime() / 1000)) return;
       // Lost the race. RFC 6749, section 4.1.2: whatever a code used twice has led to is revoked.
       if (model === 'PushedAuthorizationRequest')
         throw new errors.InvalidRequestUri('request_uri has already been used');
@@ -94,8 +122,41 @@ function createRecordAdapter(
   };
 }
 
-function createClientAdapter(findClient: ClientLookup): Adapter {
-  return { ...unusedMethods('Client'), find: findClient };
+/** Looking clients up is not the library's business: `Client.find` asks the registry. */
+function createClientAdapter(clients: ClientRegistry): Adapter {
+  return {
+    ...unusedMethods('Client'),
+    upsert: (_id, payload) => clients.save(payload),
+    destroy: (id) => clients.remove(id),
+  };
+}
+
+/** Device codes are found by the code that a person types, too, and approved by one of any number who try (RFC 8628). */
+function createDeviceCodeAdapter(parts: Parameters<typeof createRecordAdapter>[1]): Adapter {
+  const { store, cipher } = parts;
+  const records = createRecordAdapter('DeviceCode', parts);
+  const context = (key: string) => `UserCode:${key}`;
+  return {
+    ...records,
+    async upsert(id, payload, expiresIn) {
+      const settles = payload.error !== undefined && payload.accountId === undefined;
+      // The library looks whether the code is taken and marks it later; of several who confirm or refuse at once one may go on.
+      if ((payload.inFlight === true) !== settles && payload.accountId === undefined) {
+        const first = await store.putOnce('DeviceDecision', keyOf(id), '1', Math.max(1, expiresIn ?? 1));
+        if (!first) throw new errors.InvalidRequest('code has already been used');
+      }
+      if (payload.userCode !== undefined && payload.inFlight === undefined && !settles) {
+        const key = keyOf(payload.userCode);
+        await store.put('UserCode', key, encryptText(cipher, id, context(key)), { ttlSeconds: expiresIn });
+      }
+      await records.upsert(id, payload, expiresIn);
+    },
+    async findByUserCode(userCode) {
+      const key = keyOf(userCode);
+      const record = await store.get('UserCode', key);
+      return record && records.find(decryptText(cipher, record.value, context(key)));
+    },
+  };
 }
 
 /** What the request in hand loaded, by key, so that what it changes can be told apart from what others saved meanwhile. */
@@ -144,7 +205,13 @@ function createSessionAdapter(parts: { store: OidcStore; cipher: Cipher }): Adap
       const remove = Object.keys(loaded).filter((clientId) => !(clientId in current));
       const saved = await store.saveSession(
         key,
-        { uid, body: encryptText(cipher, JSON.stringify(body), bodyContext), set, remove },
+        {
+          uid,
+          account: body.accountId === undefined ? undefined : keyOf(body.accountId),
+          body: encryptText(cipher, JSON.stringify(body), bodyContext),
+          set,
+          remove,
+        },
         expiresIn,
       );
       // Meanwhile this session was given a new id (sign-in) or was ended (sign-out). In the first case the portal is remembered there.
@@ -166,16 +233,34 @@ function createSessionAdapter(parts: { store: OidcStore; cipher: Cipher }): Adap
   };
 }
 
+/**
+ * Ends every session of an account.
+ * @param ended Called before a session ends, with the portals that it had signed in to.
+ * @returns how many sessions ended.
+ */
+export async function endSessionsOf(
+  accountId: string,
+  { store, cipher }: { store: OidcStore; cipher: Cipher },
+  ended: (clientId: string, sid: string | undefined) => Promise<void>,
+): Promise<number> {
+  const keys = await store.sessionsOf(keyOf(accountId));
+  for (const key of keys) {
+    const session = await store.session(key);
+    for (const [clientId, text] of Object.entries(session?.authorizations ?? {})) {
+      const { sid } = JSON.parse(decryptText(cipher, text, `Session:${clientId}`)) as { sid?: string };
+      await ended(clientId, sid);
+    }
+    await store.endSession(key);
+  }
+  return keys.length;
+}
+
 function encryptText(cipher: Cipher, text: string, context: string): string {
   return Buffer.from(cipher.encrypt(Buffer.from(text), context)).toString('base64');
 }
 
 function decryptText(cipher: Cipher, text: string, context: string): string {
   return Buffer.from(cipher.decrypt(Buffer.from(text, 'base64'), context)).toString('utf8');
-}
-
-function epochSeconds(clock: Clock): number {
-  return Math.floor(clock.now().getTime() / 1000);
 }
 
 /** The library's contract has methods that it calls for some models only; calling one here would be a mistake of ours. */

@@ -2,55 +2,103 @@
 import type Provider from 'oidc-provider';
 import type {
   AccountClaims,
+  AuthorizationCode,
   Adapter,
-  AdapterPayload,
+  CIBAEnabledConfiguration,
+  Client,
   Configuration,
+  interactionPolicy,
   KoaContextWithOIDC,
+  ResourceServer,
 } from 'oidc-provider';
 import { errors } from 'oidc-provider';
-import type { Portal } from '../portals/index.ts';
-import { addScopes, type ScopesByResource } from './consents.ts';
-import { OPENID_SCOPES, SCOPES } from './scopes.ts';
+import { LADDER, type Assurable } from '../identity/index.ts';
+import { PROFILES, type Portal, type Profile } from '../portals/index.ts';
+import { addScopes, type Agreement } from './consents.ts';
+import { RICH_TYPES, validateRich } from './rich-requests.ts';
+import { OPENID_SCOPES, personalClaimOf, SCOPES } from './scopes.ts';
 import type { CustodySigningKey } from './signing-key.ts';
 
 /** Addresses of the endpoints; every other one derives from them. */
 export const ROUTES = {
   authorization: '/authorize',
+  backchannel_authentication: '/backchannel-authentication',
+  code_verification: '/device',
+  device_authorization: '/device/authorization',
+  end_session: '/end-session',
+  introspection: '/introspect',
+  jwks: '/jwks',
+  pushed_authorization_request: '/par',
+  registration: '/register',
+  revocation: '/revoke',
   token: '/token',
   userinfo: '/userinfo',
-  jwks: '/jwks',
-  revocation: '/revoke',
-  end_session: '/end-session',
-  pushed_authorization_request: '/par',
 } as const;
 
-/** Seconds. A session ends after eight hours without use; a grant outlives every session that refers to it. */
-const TTL = {
+/** Seconds. A session ends after eight hours without use; a grant outlives every session and token that refers to it. */
+export const TTL = {
   AccessToken: 600,
   AuthorizationCode: 60,
-  Grant: 14 * 24 * 3600,
+  BackchannelAuthenticationRequest: 300,
+  ClientCredentials: 600,
+  DeviceCode: 600,
+  Grant: 90 * 24 * 3600,
   IdToken: 600,
   Interaction: 1800,
+  OfflineRefreshToken: 60 * 24 * 3600,
   Session: 8 * 3600,
 } as const;
+
+const ENCRYPTION = {
+  alg: ['ECDH-ES', 'RSA-OAEP', 'RSA-OAEP-256'],
+  enc: ['A128CBC-HS256', 'A128GCM', 'A256CBC-HS512', 'A256GCM'],
+};
 
 export interface ConfigurationParts {
   readonly issuer: string;
   readonly cookieKeys: readonly string[];
+  /** 32 bytes, shared by every process: makes the nonces of RFC 9449, section 8. */
+  readonly dpopNonceSecret: Buffer;
+  readonly languages: readonly string[];
   readonly adapter: (model: string) => Adapter;
   readonly signingKeys: readonly CustodySigningKey[];
   readonly fetch: (url: string | URL, init?: RequestInit) => Promise<Response>;
-  /** The claims of an active account, `sub` being its id; undefined for any other. */
-  readonly claims: (accountId: string) => Promise<AccountClaims | undefined>;
+  /** The active account, `sub` of its claims being its id; undefined for any other. */
+  readonly account: (
+    accountId: string,
+  ) => Promise<{ claims: AccountClaims; assurable: Assurable } | undefined>;
   readonly subjectOf: (accountId: string, clientId: string) => Promise<string>;
-  /** The scopes of our own API that a portal may ask for. */
-  readonly apiScopes: (clientId: string) => Promise<readonly string[]>;
-  /** What the person has agreed to give this portal, on any device. */
-  readonly consented: (accountId: string, clientId: string) => Promise<ScopesByResource>;
+  /** The account that a portal knows by its `sub`. */
+  readonly accountOf: (subject: string, clientId: string) => Promise<string | undefined>;
+  readonly portalOf: (client: Client) => Portal | undefined;
+  /** The resource server if the portal may ask for tokens for it. */
+  readonly resourceServer: (resource: string, clientId: string) => Promise<ResourceServer | undefined>;
+  /** Whether a portal may look into tokens made for `audience`. */
+  readonly mayIntrospect: (clientId: string, audience: string) => boolean;
+  /** What the person has agreed to give this portal, and refused, on any device. */
+  readonly agreed: (accountId: string, clientId: string) => Promise<Agreement>;
+  readonly policy: InstanceType<typeof interactionPolicy.Prompt>[];
+  readonly certificates: NonNullable<Configuration['features']>['mTLS'] | undefined;
+  readonly backchannel: Omit<CIBAEnabledConfiguration, 'enabled' | 'deliveryModes'>;
+  readonly registration: { readonly newClientId: () => string; readonly newSecret: () => string };
   readonly pages: {
     renderError: NonNullable<Configuration['renderError']>;
     logoutSource(ctx: KoaContextWithOIDC, form: string): Promise<void>;
     postLogoutSuccessSource(ctx: KoaContextWithOIDC): Promise<void>;
+    userCodeInputSource(
+      ctx: KoaContextWithOIDC,
+      form: string,
+      out?: unknown,
+      error?: Error & { userCode?: string },
+    ): Promise<void>;
+    userCodeConfirmSource(
+      ctx: KoaContextWithOIDC,
+      form: string,
+      client: Client,
+      deviceInfo: unknown,
+      userCode: string,
+    ): Promise<void>;
+    deviceSuccessSource(ctx: KoaContextWithOIDC): Promise<void>;
   };
 }
 
@@ -62,25 +110,68 @@ export function apiResource(issuer: string): string {
 export function toConfiguration(parts: ConfigurationParts): Configuration {
   const secure = parts.issuer.startsWith('https:');
   const cookie = { httpOnly: true, sameSite: 'lax', signed: true, secure, overwrite: true } as const;
+  const profileOf = (client: Client | undefined): Profile => {
+    const portal = client && parts.portalOf(client);
+    return PROFILES[portal?.profile ?? 'baseline'];
+  };
   return {
+    acrValues: LADDER.map((level) => level.acr),
     adapter: parts.adapter,
     jwks: { keys: [...parts.signingKeys] },
     routes: ROUTES,
-    ttl: TTL,
-    clientDefaults: { id_token_signed_response_alg: 'ES256', subject_type: 'pairwise' },
+    ttl: {
+      ...TTL,
+      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? TTL.AccessToken,
+      ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? TTL.ClientCredentials,
+      BackchannelAuthenticationRequest: (ctx) =>
+        Math.min(
+          TTL.BackchannelAuthenticationRequest,
+          Number(ctx?.oidc.params?.['requested_expiry'] ?? TTL.BackchannelAuthenticationRequest),
+        ),
+      RefreshToken: (_ctx, token) => (token.expiresWithSession ? TTL.Session : TTL.OfflineRefreshToken),
+    },
+    clientDefaults: {
+      id_token_signed_response_alg: 'ES256',
+      authorization_signed_response_alg: 'ES256',
+      introspection_signed_response_alg: 'ES256',
+      subject_type: 'pairwise',
+    },
     responseTypes: ['code'],
-    subjectTypes: ['pairwise'],
+    // Portals of the registry are pairwise by their stored sector, which the library is not asked to derive; see client-metadata.ts.
+    subjectTypes: ['pairwise', 'public'],
     pkce: { required: () => true },
     scopes: Object.keys(OPENID_SCOPES),
     claims: Object.fromEntries(
-      Object.entries(OPENID_SCOPES).map(([scope, { claims }]) => [scope, [...claims]]),
+      Object.entries(OPENID_SCOPES)
+        .filter(([, { claims }]) => claims.length > 0)
+        .map(([scope, { claims }]) => [scope, [...claims]]),
     ),
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post'],
+    clientAuthMethods: [
+      'client_secret_basic',
+      'client_secret_post',
+      'private_key_jwt',
+      ...(parts.certificates ? (['self_signed_tls_client_auth', 'tls_client_auth'] as const) : []),
+    ],
     enabledJWA: {
-      idTokenSigningAlgValues: ['ES256'],
-      userinfoSigningAlgValues: ['ES256'],
-      dPoPSigningAlgValues: ['ES256', 'Ed25519'],
-    },
+      clientAuthSigningAlgValues: ['ES256', 'PS256', 'RS256', 'EdDSA', 'Ed25519'],
+      idTokenSigningAlgValues: ['ES256', 'RS256'],
+      userinfoSigningAlgValues: ['ES256', 'RS256'],
+      introspectionSigningAlgValues: ['ES256', 'RS256'],
+      authorizationSigningAlgValues: ['ES256', 'RS256'],
+      requestObjectSigningAlgValues: ['ES256', 'PS256', 'RS256', 'EdDSA', 'Ed25519'],
+      dPoPSigningAlgValues: ['ES256', 'PS256', 'EdDSA', 'Ed25519'],
+      idTokenEncryptionAlgValues: ENCRYPTION.alg,
+      idTokenEncryptionEncValues: ENCRYPTION.enc,
+      userinfoEncryptionAlgValues: ENCRYPTION.alg,
+      userinfoEncryptionEncValues: ENCRYPTION.enc,
+      introspectionEncryptionAlgValues: ENCRYPTION.alg,
+      introspectionEncryptionEncValues: ENCRYPTION.enc,
+      authorizationEncryptionAlgValues: ENCRYPTION.alg,
+      authorizationEncryptionEncValues: ENCRYPTION.enc,
+      // No key of ours decrypts: custody signs.
+      requestObjectEncryptionAlgValues: [],
+      requestObjectEncryptionEncValues: [],
+    } as NonNullable<Configuration['enabledJWA']>,
     cookies: {
       keys: [...parts.cookieKeys],
       names: {
@@ -91,15 +182,85 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       long: cookie,
       short: cookie,
     },
+    discovery: {
+      claims_locales_supported: undefined,
+      ui_locales_supported: [...parts.languages],
+      display_values_supported: ['page'],
+    },
     features: {
-      devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
+      ciba: { enabled: true, deliveryModes: ['poll', 'ping'], ...parts.backchannel },
+      claimsParameter: { enabled: true },
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      deviceFlow: {
+        enabled: true,
+        charset: 'base-20',
+        mask: '****-****',
+        // Where a device is and what it calls itself is nobody's business after it has its tokens.
+        deviceInfo: () => ({}),
+        userCodeInputSource: parts.pages.userCodeInputSource,
+        userCodeConfirmSource: parts.pages.userCodeConfirmSource,
+        successSource: parts.pages.deviceSuccessSource,
+      },
+      dPoP: { enabled: true, nonceSecret: parts.dpopNonceSecret, requireNonce: () => false },
+      encryption: { enabled: true },
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
+      fapi: {
+        enabled: true,
+        profile: (_ctx, client) =>
+          client && parts.portalOf(client)?.profile === 'fapi2' ? '2.0' : undefined,
+      },
+      introspection: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) => {
+          const { aud } = token as { aud?: string | string[] };
+          return (
+            token.clientId === client.clientId ||
+            [aud ?? []].flat().some((audience) => parts.mayIntrospect(client.clientId, audience))
+          );
+        },
+      },
+      jwtIntrospection: { enabled: true },
+      jwtResponseModes: { enabled: true },
+      jwtUserinfo: { enabled: true },
+      ...(parts.certificates ? { mTLS: parts.certificates } : {}),
+      registration: {
+        enabled: true,
+        initialAccessToken: true,
+        idFactory: parts.registration.newClientId,
+        secretFactory: parts.registration.newSecret,
+      },
+      registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
+      requestObjects: {
+        enabled: true,
+        assertJwtClaimsAndHeader(ctx, claims, header, client) {
+          const pushed = 'PushedAuthorizationRequest' in ctx.oidc.entities;
+          if (!pushed && !profileOf(client).signingAlgs.includes((header as { alg?: string }).alg ?? ''))
+            throw new errors.InvalidRequestObject('alg is not allowed for this client');
+          assertLifetime(claims, {
+            // FAPI 2.0 Message Signing, section 5.3.1; CIBA Core 1.0, section 7.1.1.
+            required:
+              ctx.oidc.route === 'backchannel_authentication'
+                ? ['exp', 'iat', 'nbf', 'jti']
+                : parts.portalOf(client)?.profile === 'fapi2'
+                  ? ['exp', 'nbf']
+                  : [],
+          });
+        },
+      },
       // RFC 7009, section 2.1: a portal revokes what was issued to it.
       revocation: {
         enabled: true,
         allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
       },
-      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
+      richAuthorizationRequests: {
+        enabled: true,
+        types: Object.fromEntries(RICH_TYPES.map((type) => [type, { validate: validateRich }])),
+        authorizationDetailsForGrantSource: (ctx) => requestedDetails(ctx),
+        authorizationDetailsForAccessToken: (_ctx, _token, source) => source?.rar,
+        authorizationDetailsForIntrospection: (_ctx, token) => token.rar,
+      },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: parts.pages.logoutSource,
@@ -109,25 +270,38 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
         enabled: true,
         useGrantedResource: () => true,
         async getResourceServerInfo(_ctx, resource, client) {
-          const scopes = await parts.apiScopes(client.clientId);
-          if (resource !== apiResource(parts.issuer) || scopes.length === 0) throw new errors.InvalidTarget();
-          return {
-            scope: scopes.join(' '),
-            audience: resource,
-            accessTokenFormat: 'opaque',
-            accessTokenTTL: TTL.AccessToken,
-          };
+          const info = await parts.resourceServer(resource, client.clientId);
+          if (!info) throw new errors.InvalidTarget();
+          return info;
         },
       },
     },
-    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+    interactions: { policy: parts.policy, url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     clientBasedCORS: () => false,
     fetch: parts.fetch as NonNullable<Configuration['fetch']>,
+    fetchResponseBodyLimits: { jwks_uri: 65_536, sector_identifier_uri: 65_536 },
     renderError: parts.pages.renderError,
     pairwiseIdentifier: (_ctx, accountId, client) => parts.subjectOf(accountId, client.clientId),
-    async findAccount(_ctx, accountId) {
-      const claims = await parts.claims(accountId);
-      return claims && { accountId, claims: () => claims };
+    issueRefreshToken: (_ctx, client, source) =>
+      client.grantTypeAllowed('refresh_token') &&
+      (source.scopes.has('offline_access') || source.scopes.has('openid')),
+    rotateRefreshToken: (ctx) => profileOf(ctx.oidc.client).rotatesRefreshTokens,
+    assertJwtClientAuthClaimsAndHeader(ctx, claims, header, client) {
+      if (!profileOf(client).signingAlgs.includes((header as { alg?: string }).alg ?? ''))
+        throw new errors.InvalidClientAuth('alg is not allowed for this client');
+      // FAPI 2.0, section 5.3.2.1 (8): the issuer and nothing else.
+      if (parts.portalOf(client)?.profile === 'fapi2' && claims['aud'] !== ctx.oidc.issuer)
+        throw new errors.InvalidClientAuth('aud must be the issuer identifier');
+    },
+    async findAccount(ctx, id) {
+      const { route, client, entities } = ctx.oidc;
+      // The library takes the `sub` of an ID token hint for an account's id; it is the number that this portal knows the person by.
+      const byHint = route === 'backchannel_authentication' && 'IdTokenHint' in entities && client;
+      const accountId = byHint ? await parts.accountOf(id, client.clientId) : id;
+      const account = accountId === undefined ? undefined : await parts.account(accountId);
+      return accountId === undefined || !account
+        ? undefined
+        : { accountId, claims: () => account.claims, assurable: account.assurable };
     },
     async loadExistingGrant(ctx) {
       const { client, session, provider, result } = ctx.oidc;
@@ -138,8 +312,14 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       // What needs no consent, and what was agreed to before, on whatever device, is granted; the consent prompt asks for the rest.
       const grant =
         existing ?? new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
+      const agreement = await parts.agreed(session.accountId, client.clientId);
       addScopes(grant, { '': WITHOUT_CONSENT });
-      addScopes(grant, await parts.consented(session.accountId, client.clientId));
+      addScopes(grant, agreement.scopes);
+      grant.addOIDCClaims([
+        ...agreement.claims,
+        ...(agreement.scopes[''] ?? []).flatMap((scope): readonly string[] => SCOPES[scope]?.claims ?? []),
+      ]);
+      grant.rejectOIDCClaims([...agreement.refused, ...notAllowed(ctx.oidc, parts.portalOf(client))]);
       await grant.save();
       return grant;
     },
@@ -148,14 +328,30 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
 
 const WITHOUT_CONSENT = Object.keys(SCOPES).filter((scope) => SCOPES[scope]?.consent === false);
 
+/** Claims asked for one by one that the portal is not allowed: nobody is asked for them, and they are not released. */
+function notAllowed(
+  { requestParamClaims }: KoaContextWithOIDC['oidc'],
+  portal: Portal | undefined,
+): string[] {
+  const allowed = new Set([
+    ...(portal?.claims ?? []),
+    ...(portal?.scopes ?? []).flatMap((scope): readonly string[] => SCOPES[scope]?.claims ?? []),
+  ]);
+  return [...requestParamClaims].filter(
+    (claim) => personalClaimOf(claim) !== undefined && !allowed.has(claim),
+  );
+}
+
 /** Whether a grant has been asked for all that the request wants. */
 function coversRequest(
   grant: Grant,
-  { requestParamScopes, requestParamOIDCScopes, resourceServers = {} }: RequestedScopes,
+  { requestParamScopes, requestParamOIDCScopes, requestParamClaims, resourceServers = {} }: Requested,
 ): boolean {
   const encountered = grant.getOIDCScopeEncountered().split(' ');
+  const claims = new Set<string>(requestParamClaims.size > 0 ? grant.getOIDCClaimsEncountered() : []);
   return (
     [...requestParamOIDCScopes].every((scope) => encountered.includes(scope)) &&
+    [...requestParamClaims].every((claim) => claims.has(claim)) &&
     Object.entries(resourceServers).every(([resource, server]) => {
       const known = grant.getResourceScopeEncountered(resource).split(' ');
       return [...requestParamScopes].every((scope) => !server.scopes.has(scope) || known.includes(scope));
@@ -163,29 +359,27 @@ function coversRequest(
   );
 }
 
-type Grant = InstanceType<Provider['Grant']>;
-type RequestedScopes = Pick<
-  KoaContextWithOIDC['oidc'],
-  'requestParamScopes' | 'requestParamOIDCScopes' | 'resourceServers'
->;
-
-/** A portal as client metadata (OpenID Connect Dynamic Client Registration 1.0, section 2). */
-export function toClientMetadata(portal: Portal): AdapterPayload {
-  return {
-    client_id: portal.clientId,
-    // Secrets are kept as digests and compared by the registry; the library wants a value to be there.
-    client_secret: 'kept as a digest by the registry',
-    client_name: portal.name['zh-CN'] ?? portal.clientId,
-    client_uri: portal.homeUri,
-    redirect_uris: [...portal.redirectUris],
-    post_logout_redirect_uris: [...portal.postLogoutRedirectUris],
-    grant_types: ['authorization_code'],
-    response_types: ['code'],
-    // The library knows scopes of resources by their resource alone; `apiScopes` restricts those.
-    scope: portal.scopes.filter((scope) => scope in OPENID_SCOPES).join(' '),
-    token_endpoint_auth_method: 'client_secret_basic',
-    ...(portal.backchannelLogoutUri === undefined
-      ? {}
-      : { backchannel_logout_uri: portal.backchannelLogoutUri, backchannel_logout_session_required: true }),
-  };
+/** What was asked for and agreed to in this very request: agreement to one act is no agreement to the next. */
+function requestedDetails(ctx: KoaContextWithOIDC): AuthorizationDetails | undefined {
+  const details = ctx.oidc.params?.['authorization_details'];
+  return typeof details === 'string' && ctx.oidc.result?.consent
+    ? (JSON.parse(details) as AuthorizationDetails)
+    : undefined;
 }
+
+/** @throws {errors.InvalidRequestObject} a claim is missing, or it is good for more than an hour. */
+function assertLifetime(claims: object, { required }: { required: readonly string[] }): void {
+  const { exp, nbf } = claims as { exp?: unknown; nbf?: unknown };
+  for (const name of required)
+    if (!(name in claims))
+      throw new errors.InvalidRequestObject(`Request Object is missing the '${name}' claim`);
+  if (required.length > 0 && !(Number(exp) > Number(nbf) && Number(exp) - Number(nbf) <= 3600))
+    throw new errors.InvalidRequestObject("'exp' is not within an hour after 'nbf'");
+}
+
+type AuthorizationDetails = NonNullable<AuthorizationCode['rar']>;
+type Grant = InstanceType<Provider['Grant']>;
+type Requested = Pick<
+  KoaContextWithOIDC['oidc'],
+  'requestParamScopes' | 'requestParamOIDCScopes' | 'requestParamClaims' | 'resourceServers'
+>;

@@ -6,3 +6,4 @@ export { createLogoutOutbox, type LogoutOutbox } from './logout-outbox.ts';
 export { createMemoryStore } from './store/memory.ts';
 export { createRedisStore } from './store/redis.ts';
 export type { OidcStore } from './store/store.ts';
+export { createTokenKeys, type RotationPlan, type TokenKeys } from './token-keys.ts';

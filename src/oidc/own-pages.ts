@@ -5,6 +5,8 @@ import type { Context, Middleware } from '../platform/http/context.ts';
 import { renderErrorPage } from '../platform/http/edge.ts';
 import type { Pages } from '../platform/http/pages.ts';
 import { portalName, type Portal, type Portals } from '../portals/index.ts';
+import type { ConfigurationParts } from './configuration.ts';
+import type { Restarts } from './interactions/restart.ts';
 
 /** Remembers which portal a person came from, so that an expired request can lead back there. Signed; holds a `client_id`. */
 const ORIGIN_COOKIE = 'yx_origin';
@@ -13,6 +15,9 @@ export interface OwnPages {
   readonly renderError: NonNullable<Configuration['renderError']>;
   logoutSource(ctx: KoaContextWithOIDC, form: string): Promise<void>;
   postLogoutSuccessSource(ctx: KoaContextWithOIDC): Promise<void>;
+  userCodeInputSource: ConfigurationParts['pages']['userCodeInputSource'];
+  userCodeConfirmSource: ConfigurationParts['pages']['userCodeConfirmSource'];
+  deviceSuccessSource(ctx: KoaContextWithOIDC): Promise<void>;
   /** Replaces the library's self-submitting form by our page of the same effect. */
   readonly formPages: Middleware;
   rememberOrigin(ctx: Context, clientId: string): void;
@@ -20,8 +25,13 @@ export interface OwnPages {
   renderExpired(ctx: Context): Promise<void>;
 }
 
-export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: string }): OwnPages {
-  const { pages, portals } = parts;
+export function createOwnPages(parts: {
+  pages: Pages;
+  portals: Portals;
+  restarts: Restarts;
+  issuer: string;
+}): OwnPages {
+  const { pages, portals, restarts } = parts;
   const secure = parts.issuer.startsWith('https:');
   const linkTo = (ctx: Context, portal: Portal | undefined) =>
     portal && { name: portalName(portal, ctx.state.language.code), href: portal.homeUri };
@@ -43,7 +53,11 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
         ctx.body = out;
         return;
       }
-      if (error instanceof errors.SessionNotFound) return renderExpired(ctx);
+      if (error instanceof errors.SessionNotFound) {
+        const { uid } = (ctx as { params?: { uid?: string } }).params ?? {};
+        if (!(await restarts.restart(ctx, oidcCtx.oidc.provider, uid))) await renderExpired(ctx);
+        return;
+      }
       // An unregistered redirect URI means that the request may be anyone's: no way "back" is offered then.
       const trusted = !(error instanceof errors.InvalidRedirectUri || error instanceof errors.InvalidClient);
       const portal =
@@ -84,6 +98,46 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
       });
     },
 
+    async userCodeInputSource(oidcCtx, form, _out, error) {
+      const known = error && DEVICE_PROBLEMS[error.name];
+      const problem = error && (known ?? 'error.deviceFailed');
+      pages.render(
+        oidcCtx,
+        'device',
+        {
+          action: '/device',
+          xsrf: hiddenField(form, 'xsrf'),
+          errors: problem === undefined ? [] : [{ field: known ? 'user_code' : 'form', key: problem }],
+          code: error?.userCode,
+        },
+        { status: error ? 422 : 200, path: '/device' },
+      );
+    },
+
+    async userCodeConfirmSource(oidcCtx, form, client, _deviceInfo, userCode) {
+      const ctx = oidcCtx as unknown as Context;
+      const portal = await portals.find(client.clientId);
+      if (!portal) throw new TypeError('a device code of an unknown portal');
+      pages.render(
+        ctx,
+        'device-confirm',
+        {
+          action: '/device',
+          xsrf: hiddenField(form, 'xsrf'),
+          userCode,
+          portal: {
+            name: portalName(portal, ctx.state.language.code),
+            host: new URL(portal.homeUri).host,
+          },
+        },
+        { path: '/device' },
+      );
+    },
+
+    async deviceSuccessSource(oidcCtx) {
+      pages.render(oidcCtx, 'device-done', {}, { path: '/device' });
+    },
+
     async formPages(ctx, next) {
       await next();
       const form = typeof ctx.body === 'string' ? readLibraryForm(ctx.body) : undefined;
@@ -119,6 +173,21 @@ export function createOwnPages(parts: { pages: Pages; portals: Portals; issuer: 
 
     renderExpired,
   };
+}
+
+/** What is wrong with a typed code, by the library's names of errors. */
+const DEVICE_PROBLEMS: Readonly<Record<string, string>> = {
+  NoCodeError: 'error.deviceCodeMissing',
+  NotFoundError: 'error.deviceCodeWrong',
+  ExpiredError: 'error.deviceCodeExpired',
+  AlreadyUsedError: 'error.deviceCodeUsed',
+  InvalidRequest: 'error.deviceCodeUsed',
+  AbortedError: 'error.deviceRefused',
+};
+
+/** The value of a hidden field in a form that the library wrote. */
+function hiddenField(form: string, name: string): string {
+  return unescapeHtml(new RegExp(`name="${name}" value="([^"]*)"`).exec(form)?.[1] ?? '');
 }
 
 /** Reads the form out of the page that oidc-provider writes (`lib/response_modes/form_post.js`), or nothing if it is another body. */

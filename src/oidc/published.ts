@@ -26,7 +26,8 @@ export function publishOnce(): Middleware {
     if (!document) {
       await next();
       if (ctx.status !== 200) return;
-      const body = Buffer.from(JSON.stringify(ctx.body));
+      const published = ctx.path === ROUTES.jwks ? ctx.body : trueMetadata(ctx.body as object);
+      const body = Buffer.from(JSON.stringify(published));
       const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
       document = { body, etag, type: ctx.response.get('content-type') };
       ready.set(ctx.path, document);
@@ -43,6 +44,25 @@ export function publishOnce(): Middleware {
     ctx.type = document.type;
     ctx.body = document.body;
   };
+}
+
+/** Members of the library's metadata that say of this provider what is not so. */
+const UNTRUE: Readonly<Record<string, unknown>> = {
+  // Every `sub` is pairwise; see client-metadata.ts.
+  subject_types_supported: ['pairwise'],
+  // CIBA: people approve where they are signed in.
+  backchannel_user_code_parameter_supported: false,
+  // No key of ours decrypts.
+  request_object_encryption_enc_values_supported: undefined,
+};
+
+/** RFC 8414, section 2: a list without members is left out. */
+function trueMetadata(metadata: object): object {
+  return Object.fromEntries(
+    Object.entries({ ...metadata, ...UNTRUE }).filter(
+      ([, value]) => !(Array.isArray(value) && value.length === 0),
+    ),
+  );
 }
 
 /** RFC 9110, section 13.1.2. Koa's own test takes a client's `no-cache` for a wish to be sent everything again. */

@@ -9,18 +9,14 @@ export interface Scope {
    * portal act for one, is asked for.
    */
   readonly consent: boolean;
-  /** The value that a person is shown before agreeing, with its middle hidden where it identifies. */
-  shown?(account: Account): string | undefined;
 }
 
 export const OPENID_SCOPES = {
-  openid: { claims: ['sub', 'auth_time', 'amr'], consent: false },
-  profile: { claims: ['preferred_username'], consent: true, shown: (account) => account.username },
-  phone: {
-    claims: ['phone_number', 'phone_number_verified'],
-    consent: true,
-    shown: (account) => account.phone?.replace(/^\+86(\d{3})\d{4}(\d{4})$/, '$1****$2'),
-  },
+  openid: { claims: ['sub', 'auth_time', 'acr', 'amr'], consent: false },
+  profile: { claims: ['preferred_username'], consent: true },
+  phone: { claims: ['phone_number', 'phone_number_verified'], consent: true },
+  /** Access that goes on after the person has left (OpenID Connect Core 1.0, section 11). */
+  offline_access: { claims: [], consent: true },
 } satisfies Record<string, Scope>;
 
 /** Scopes of our own API, asked for with `resource` (RFC 8707). */
@@ -29,6 +25,29 @@ export const API_SCOPES = {
 } satisfies Record<string, Scope>;
 
 export const SCOPES: Readonly<Record<string, Scope>> = { ...OPENID_SCOPES, ...API_SCOPES };
+
+/** A claim about a person, as it is put to them. */
+export interface PersonalClaim {
+  /** The value that they are shown before agreeing, with its middle hidden where it identifies. */
+  shown(account: Account): string | undefined;
+  /** Claims that say something about this one and go with it. */
+  readonly with: readonly string[];
+}
+
+export const PERSONAL_CLAIMS: Readonly<Record<string, PersonalClaim>> = {
+  preferred_username: { shown: (account) => account.username, with: [] },
+  phone_number: {
+    shown: (account) => account.phone?.replace(/^\+86(\d{3})\d{4}(\d{4})$/, '$1****$2'),
+    with: ['phone_number_verified'],
+  },
+};
+
+/** The personal claim that `claim` is or goes with. */
+export function personalClaimOf(claim: string): string | undefined {
+  return Object.keys(PERSONAL_CLAIMS).find(
+    (name) => name === claim || PERSONAL_CLAIMS[name]?.with.includes(claim),
+  );
+}
 
 /** The claims of an account, before scopes and consent decide which of them leave (OpenID Connect Core 1.0, section 5.1). */
 export function claimsOf(account: Account): { sub: string; [claim: string]: unknown } {

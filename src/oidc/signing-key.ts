@@ -1,35 +1,33 @@
-/** Lets oidc-provider sign with a key that stays in custody: it is given the public half and a way to ask for signatures. */
+/** Lets oidc-provider sign with a key that stays in custody: it is given the public half and, while the key signs, a way to ask for signatures. */
 import type { KeyObject } from 'node:crypto';
 import { ExternalSigningKey } from 'oidc-provider';
-import type { Signer } from '../pki/index.ts';
+import type { PublishedKey } from './token-keys.ts';
 
 export class CustodySigningKey extends ExternalSigningKey {
-  readonly #signer: Signer;
-  readonly #kid: string;
+  readonly #key: PublishedKey;
 
-  /** @param kid Key ID in the JWK Set: the key's thumbprint (RFC 7638). */
-  constructor(signer: Signer, kid: string) {
+  constructor(key: PublishedKey) {
     super();
-    this.#signer = signer;
-    this.#kid = kid;
+    this.#key = key;
   }
 
   // The library sets both again when it reads the key set; what custody says stands.
   override get kid(): string {
-    return this.#kid;
+    return this.#key.kid;
   }
   override set kid(_value: string) {}
 
   override get alg(): string {
-    return this.#signer.algorithm;
+    return this.#key.alg;
   }
   override set alg(_value: string) {}
 
   override keyObject(): KeyObject {
-    return this.#signer.publicKey;
+    return this.#key.publicKey;
   }
 
-  override sign(data: Uint8Array): Promise<Uint8Array> {
-    return this.#signer.sign(data);
+  override async sign(data: Uint8Array): Promise<Uint8Array> {
+    if (!this.#key.signer) throw new TypeError('a key that does not sign was asked to');
+    return this.#key.signer.sign(data);
   }
 }

@@ -6,6 +6,8 @@ import { only, type Db } from '../platform/db/db.ts';
 export interface Subjects {
   /** The `sub` by which the portals of `sector` know an account: 256 random bits, base64url. Parallel first visits get the same one. */
   subjectOf(accountId: string, sector: string): Promise<string>;
+  /** The account that the portals of `sector` know by a `sub`. */
+  accountOf(subject: string, sector: string): Promise<string | undefined>;
 }
 
 /** A subject never changes, so it may be remembered for as long as there is room. */
@@ -39,6 +41,13 @@ export function createSubjects(parts: { db: Db; clock: Clock }): Subjects {
       const [oldest] = known.keys();
       if (known.size > CACHE_ENTRIES && oldest !== undefined) known.delete(oldest);
       return sub;
+    },
+    async accountOf(subject, sector) {
+      const [row] = await parts.db.query<{ account_id: string }>(
+        'SELECT account_id FROM pairwise_subjects WHERE sub = $1 AND sector = $2',
+        [subject, sector],
+      );
+      return row?.account_id;
     },
   };
 }

@@ -29,7 +29,8 @@ interface RsaPkcs1 {
   readonly keyType: 'rsa';
   readonly digest: DigestAlgorithm;
   readonly dsaEncoding?: undefined;
-  readonly oid: string;
+  /** Absent for JOSE, which has no AlgorithmIdentifier. */
+  readonly oid?: string;
   /** NULL when written; on reading absent will do too (RFC 4055 section 5). */
   readonly parameters: 'NULL';
 }
@@ -53,6 +54,7 @@ const signatureAlgorithms = {
     curves: ['prime256v1'],
     parameters: 'absent',
   },
+  RS256: { ...rsa, digest: 'sha256' },
 } as const satisfies Record<string, Ecdsa | RsaPkcs1>;
 
 /** Name of a signature algorithm. */
@@ -155,7 +157,10 @@ export function signatureAlgorithm(
   const { oid, parameters } = identifier;
   const name = keysOf(signatureAlgorithms).find((each) => {
     const row = algorithmOf(each);
-    return row.oid === oid || (oid === rsaEncryption && row.keyType === 'rsa' && row.digest === digest);
+    return (
+      row.oid === oid ||
+      (oid === rsaEncryption && row.oid !== undefined && row.keyType === 'rsa' && row.digest === digest)
+    );
   });
   if (name === undefined) return undefined;
   const fits =

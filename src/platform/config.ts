@@ -50,6 +50,8 @@ export interface Config {
   readonly documentMaxBytes: number;
   /** Seconds that a stopping process gives the requests in flight. Default 20. */
   readonly drainSeconds: number;
+  /** Seconds that a token key is announced before it signs, signs, and stays published after. */
+  readonly tokenKeys: { readonly announced: number; readonly signing: number; readonly retired: number };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Where embedded mode keeps the database. Default `data`. */
   readonly dataDirectory: string;
@@ -127,6 +129,9 @@ const variables = z.object({
   ARGON2_LANES: wholeNumber(1, 64, 1),
   DOCUMENT_MAX_BYTES: wholeNumber(1024, 1_073_741_824, 67_108_864),
   DRAIN_SECONDS: wholeNumber(0, 600, 20),
+  TOKEN_KEY_ANNOUNCED_HOURS: wholeNumber(1, 720, 24),
+  TOKEN_KEY_SIGNING_DAYS: wholeNumber(2, 730, 90),
+  TOKEN_KEY_RETIRED_DAYS: wholeNumber(1, 730, 30),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'], 'is not debug, info, warn, error or silent')
     .default('info'),
@@ -195,6 +200,11 @@ export function toConfig(raw: RawEnv): Settings {
     argon2: { memoryKiB: env.ARGON2_MEMORY_KIB, passes: env.ARGON2_PASSES, lanes: env.ARGON2_LANES },
     documentMaxBytes: env.DOCUMENT_MAX_BYTES,
     drainSeconds: env.DRAIN_SECONDS,
+    tokenKeys: {
+      announced: env.TOKEN_KEY_ANNOUNCED_HOURS * 3600,
+      signing: env.TOKEN_KEY_SIGNING_DAYS * 86_400,
+      retired: env.TOKEN_KEY_RETIRED_DAYS * 86_400,
+    },
     logLevel: env.LOG_LEVEL,
     dataDirectory: env.DATA_DIRECTORY,
     keysDirectory: env.KEYS_DIRECTORY,

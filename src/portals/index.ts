@@ -4,6 +4,9 @@ export {
   portalName,
   PortalError,
   type Portal,
-  type PortalRegistration,
   type Portals,
+  type PortalState,
 } from './portals.ts';
+export { CIBA, DEVICE_CODE, PROFILES, type PortalProfile, type Profile } from './profiles.ts';
+export { portalRegistration, type ClientMetadata, type PortalRegistration } from './registration.ts';
+export { createResources, resourceRegistration, type Resource, type Resources } from './resources.ts';

@@ -53,16 +53,47 @@ test('an interaction belongs to the browser that began it', async () => {
   expect(thief.text).toContain('这次登录已经过期');
 });
 
-test('an interaction that is over shows the way back to the portal', async () => {
+test('an interaction that is over leads on to the portal: by the back button, a bookmark, or a form sent twice', async () => {
   const browser = new UserAgent();
   const attempt = await rp.begin();
   const page = await browser.get(attempt.url);
   await browser.submit(page, { ...person }, '/sign-in', rp.redirectUri);
-  const back = await browser.get(page.url);
-  expect(back.status).toBe(400);
-  expect(back.text).toContain(`href="${new URL('/', rp.redirectUri).href}"`);
-  const resubmitted = await browser.submit(page, { ...person }, '/sign-in');
-  expect(resubmitted.text).toContain('这次登录已经过期');
+  const back = await browser.get(page.url, rp.redirectUri);
+  expect(back.url.searchParams.get('state')).toBe(attempt.state);
+  await rp.redeem(back.url, attempt);
+  const resubmitted = await browser.submit(page, { ...person }, '/sign-in', rp.redirectUri);
+  await rp.redeem(resubmitted.url, attempt);
+});
+
+test('two tabs that sign in one after the other both end at the portal', async () => {
+  const browser = new UserAgent();
+  const attempts = [await rp.begin(), await rp.begin()] as const;
+  const pages = [await browser.get(attempts[0].url), await browser.get(attempts[1].url)] as const;
+  for (const i of [0, 1] as const) {
+    const callback = await browser.submit(pages[i], { ...person }, '/sign-in', rp.redirectUri);
+    expect((await rp.redeem(callback.url, attempts[i])).claims()?.sub).toBeTypeOf('string');
+  }
+});
+
+test('an expired interaction begins the same request again', async () => {
+  const browser = new UserAgent();
+  const attempt = await rp.begin({ login_hint: 'someone' });
+  const page = await browser.get(attempt.url);
+  // The interaction and its cookies are gone; the browser still has others.
+  await browser.jar.setCookie(`yx_interaction=x; Path=${page.url.pathname}; Max-Age=0`, page.url.href);
+  const again = await browser.submit(page, { ...person }, '/sign-in', rp.redirectUri);
+  expect(again.url.pathname).toMatch(/^\/interaction\//);
+  expect(again.url.pathname).not.toBe(page.url.pathname);
+  expect(again.text).toContain('value="someone"');
+  const callback = await browser.submit(again, { ...person }, '/sign-in', rp.redirectUri);
+  await rp.redeem(callback.url, attempt);
+});
+
+test('a browser that keeps no cookies gets a page that leads back to the portal, and no endless redirect', async () => {
+  const page = await new UserAgent().get((await rp.begin()).url);
+  const without = await fetch(page.url, { redirect: 'manual', headers: { Accept: 'text/html' } });
+  expect(without.status).toBe(400);
+  expect(await without.text()).toContain('这次登录已经过期');
 });
 
 test.each([

@@ -67,15 +67,21 @@ test('every endpoint that is named answers, and every one that answers is named'
   const named = Object.entries(metadata).filter(([member]) => /(_endpoint|jwks_uri)$/.test(member));
   expect(named.map(([member]) => member).toSorted()).toEqual([
     'authorization_endpoint',
+    'backchannel_authentication_endpoint',
+    'device_authorization_endpoint',
     'end_session_endpoint',
+    'introspection_endpoint',
     'jwks_uri',
     'pushed_authorization_request_endpoint',
+    'registration_endpoint',
     'revocation_endpoint',
     'token_endpoint',
     'userinfo_endpoint',
   ]);
   for (const [member, url] of named) {
-    const method = /token|revocation|pushed/.test(member) ? 'POST' : 'GET';
+    const method = /token|revocation|pushed|introspection|registration|device|backchannel/.test(member)
+      ? 'POST'
+      : 'GET';
     const response = await fetch(String(url), {
       method,
       redirect: 'manual',
@@ -90,20 +96,42 @@ test('what the metadata says is supported is supported, and nothing else is prom
   expect(metadata).toMatchObject({
     issuer: t.origin,
     response_types_supported: ['code'],
-    response_modes_supported: ['form_post', 'fragment', 'query'],
-    grant_types_supported: ['authorization_code'],
+    response_modes_supported: [
+      'form_post',
+      'fragment',
+      'query',
+      'jwt',
+      'query.jwt',
+      'fragment.jwt',
+      'form_post.jwt',
+    ],
+    grant_types_supported: [
+      'authorization_code',
+      'refresh_token',
+      'client_credentials',
+      'urn:ietf:params:oauth:grant-type:device_code',
+      'urn:openid:params:grant-type:ciba',
+    ],
     subject_types_supported: ['pairwise'],
-    id_token_signing_alg_values_supported: ['ES256'],
-    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    id_token_signing_alg_values_supported: ['ES256', 'RS256'],
+    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     code_challenge_methods_supported: ['S256'],
-    scopes_supported: ['openid', 'profile', 'phone'],
+    scopes_supported: ['openid', 'profile', 'phone', 'offline_access'],
     authorization_response_iss_parameter_supported: true,
+    authorization_details_types_supported: ['urn:yinxin:seal-act'],
+    acr_values_supported: [1, 2, 3, 4].map((level) => `urn:yinxin:loa:${level}`),
     backchannel_logout_supported: true,
     backchannel_logout_session_supported: true,
-    claims_parameter_supported: false,
+    backchannel_token_delivery_modes_supported: ['poll', 'ping'],
+    backchannel_user_code_parameter_supported: false,
+    claims_parameter_supported: true,
+    request_parameter_supported: true,
     request_uri_parameter_supported: false,
-    dpop_signing_alg_values_supported: ['ES256', 'Ed25519'],
+    dpop_signing_alg_values_supported: ['ES256', 'PS256', 'EdDSA', 'Ed25519'],
   });
+  // RFC 8414, section 2: what has no members is left out. No key of ours decrypts request objects.
+  expect(Object.values(metadata).filter((value) => Array.isArray(value) && value.length === 0)).toEqual([]);
+  expect(metadata).not.toHaveProperty('request_object_encryption_alg_values_supported');
   expect(metadata['claims_supported']).toEqual(
     expect.arrayContaining([
       'sub',

@@ -58,7 +58,7 @@ describe('accounts', () => {
       password,
       clientId: 'zhejiang',
     });
-    expect(authentication).toEqual({ accountId, amr: ['pwd'], authTime: rooms.clock.now() });
+    expect(authentication).toMatchObject({ accountId, amr: ['pwd'], authTime: rooms.clock.now() });
     expect(
       await rooms.db.query(
         `SELECT detail FROM audit_events WHERE type = 'account.signed-in' AND subject = $1`,

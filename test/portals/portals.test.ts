@@ -71,11 +71,11 @@ describe('portals', () => {
   });
 
   test.each([
-    ['plain http', { redirectUris: ['http://portal.example.cn/cb'] }, 'PORTAL_URI_INVALID'],
-    ['a fragment', { redirectUris: ['https://portal.example.cn/cb#x'] }, 'PORTAL_URI_INVALID'],
-    ['a user', { homeUri: 'https://a@portal.example.cn/' }, 'PORTAL_URI_INVALID'],
-    ['a script', { homeUri: 'javascript:alert(1)' }, 'PORTAL_URI_INVALID'],
-    ['no redirect URI', { redirectUris: [] }, 'PORTAL_URI_INVALID'],
+    ['plain http', { redirectUris: ['http://portal.example.cn/cb'] }, 'PORTAL_INVALID'],
+    ['a fragment', { redirectUris: ['https://portal.example.cn/cb#x'] }, 'PORTAL_INVALID'],
+    ['a user', { homeUri: 'https://a@portal.example.cn/' }, 'PORTAL_INVALID'],
+    ['a script', { homeUri: 'javascript:alert(1)' }, 'PORTAL_INVALID'],
+    ['no redirect URI', { redirectUris: [] }, 'PORTAL_INVALID'],
     ['an unknown scope', { scopes: ['everything'] }, 'PORTAL_SCOPE_UNKNOWN'],
   ])('with %s are refused', async (_what, more, code) => {
     const refused = await one.register(registration('bad', more), 'system').catch((error: unknown) => error);

@@ -1,29 +1,169 @@
-/** What a request still lacks, and its granting. */
+/** What a request still lacks, how it is put to the person, and its granting. */
 import type Provider from 'oidc-provider';
-import { addScopes, type ScopesByResource } from '../consents.ts';
+import type { Account } from '../../identity/index.ts';
+import type { Portal, Resources } from '../../portals/index.ts';
+import { addScopes, type Agreement, type ScopesByResource } from '../consents.ts';
+import { actsOf, type SealAct } from '../rich-requests.ts';
+import { PERSONAL_CLAIMS, personalClaimOf, SCOPES } from '../scopes.ts';
 
 export type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 
-/** What a person is asked for, as oidc-provider's consent prompt puts it into `prompt.details`. */
-export function missingScopes(interaction: Interaction): ScopesByResource {
-  const details = interaction.prompt.details as {
-    missingOIDCScope?: readonly string[];
-    missingResourceScopes?: ScopesByResource;
-  };
-  return { '': details.missingOIDCScope ?? [], ...details.missingResourceScopes };
+/** What a person is asked for. */
+export interface Asked {
+  readonly scopes: ScopesByResource;
+  /** Personal claims, whichever way they are asked for; those that go with them are left out. */
+  readonly claims: readonly { readonly claim: string; readonly optional: boolean; readonly scope?: string }[];
+  /** Claims asked for one by one. */
+  readonly single: readonly string[];
+  readonly acts: readonly SealAct[];
 }
 
-/** Adds `scopes` to the grant of this account and portal. @returns the grant's id. */
-export async function grantScopes(
+/** A request's wishes, before they are put into words. */
+export interface Wishes {
+  readonly scopes: ScopesByResource;
+  /** Claims asked for one by one. */
+  readonly claims: readonly string[];
+  /** The request's parameters. */
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+/** What an interaction's request lacks, as oidc-provider's consent prompt puts it into `prompt.details`. Pure. */
+export function missingIn(interaction: Interaction): Wishes {
+  const details = interaction.prompt.details as {
+    missingOIDCScope?: readonly string[];
+    missingOIDCClaims?: readonly string[];
+    missingResourceScopes?: ScopesByResource;
+  };
+  return {
+    scopes: { '': details.missingOIDCScope ?? [], ...details.missingResourceScopes },
+    claims: details.missingOIDCClaims ?? [],
+    params: interaction.params,
+  };
+}
+
+/** What a person is asked for, claim by claim. Pure. */
+export function askedFor({ scopes, claims: single, params }: Wishes, portal: Portal): Asked {
+  const claims = new Map<string, Asked['claims'][number]>();
+  for (const scope of scopes[''] ?? [])
+    for (const claim of SCOPES[scope]?.claims ?? []) {
+      const name = personalClaimOf(claim);
+      if (name !== undefined)
+        claims.set(name, { claim: name, scope, optional: portal.optionalClaims.includes(name) });
+    }
+  const essential = essentialClaims(params['claims']);
+  for (const claim of single) {
+    const name = personalClaimOf(claim);
+    // OpenID Connect Core 1.0, section 5.5.1: without `essential`, a claim is voluntary.
+    if (name !== undefined && !claims.has(name))
+      claims.set(name, {
+        claim: name,
+        optional: portal.optionalClaims.includes(name) || !essential.has(claim),
+      });
+  }
+  return { scopes, claims: [...claims.values()], single, acts: actsOf(params['authorization_details']) };
+}
+
+function essentialClaims(parameter: unknown): ReadonlySet<string> {
+  if (typeof parameter !== 'string') return new Set();
+  const request = JSON.parse(parameter) as Record<string, Record<string, { essential?: boolean } | null>>;
+  return new Set(
+    ['userinfo', 'id_token'].flatMap((place) =>
+      Object.entries(request[place] ?? {})
+        .filter(([, wanted]) => wanted?.essential === true)
+        .map(([claim]) => claim),
+    ),
+  );
+}
+
+/** One line of the consent page. */
+export interface Release {
+  readonly name: string;
+  readonly purpose: string;
+  readonly value?: string | undefined;
+  /** Name of the field by which it is chosen, where it may be refused. */
+  readonly field?: string | undefined;
+}
+
+export function toReleases(
+  asked: Asked,
+  parts: {
+    readonly portal: Portal;
+    readonly portalName: string;
+    readonly account: Account;
+    readonly resources: Resources;
+    readonly language: string;
+    t(key: string, params?: Readonly<Record<string, string>>): string;
+  },
+): Release[] {
+  const { portal, account, resources, language, t } = parts;
+  const inLanguage = (texts: Readonly<Record<string, string>> | undefined) =>
+    texts?.[language] ?? texts?.['zh-CN'];
+  const preset = (kind: string, name: string) => t(`${kind}.${name}.purpose`, { portal: parts.portalName });
+  const claims = asked.claims.map(({ claim, scope, optional }) => ({
+    name: t(`claim.${claim}.name`),
+    purpose:
+      inLanguage(portal.purposes[claim]) ??
+      inLanguage(scope === undefined ? undefined : portal.purposes[scope]) ??
+      preset('claim', claim),
+    value: PERSONAL_CLAIMS[claim]?.shown(account) ?? t('consent.notOnRecord'),
+    field: optional ? fieldOf(claim) : undefined,
+  }));
+  const scopes = Object.entries(asked.scopes).flatMap(([indicator, list]) =>
+    list
+      .filter((scope) => !SCOPES[scope]?.claims.some((claim) => personalClaimOf(claim) !== undefined))
+      .map((scope) => {
+        const resource = resources.find(indicator);
+        return resource
+          ? {
+              name: inLanguage(resource.name) ?? indicator,
+              purpose: inLanguage(resource.scopes[scope]) ?? scope,
+            }
+          : {
+              name: t(`scope.${scope}.name`),
+              purpose: inLanguage(portal.purposes[scope]) ?? preset('scope', scope),
+            };
+      }),
+  );
+  const acts = asked.acts.map((act) => ({
+    name: t('consent.sealAct'),
+    value: act.document_name,
+    purpose: t('consent.sealActPurpose', {
+      portal: parts.portalName,
+      seal: act.identifier,
+      digest: act.document_digest.slice(0, 16),
+      purpose: act.purpose ?? '',
+    }),
+  }));
+  return [...claims, ...scopes, ...acts];
+}
+
+function fieldOf(claim: string): string {
+  return `claim-${claim}`;
+}
+
+/** What the person's answer agrees to: all that is asked, less the optional claims that were not chosen. */
+export function toAgreement(asked: Asked, form: ReadonlyMap<string, string>): Agreement {
+  const refused = asked.claims.filter(({ claim, optional }) => optional && !form.has(fieldOf(claim)));
+  const refusedClaims = refused.flatMap(({ claim }) => [claim, ...(PERSONAL_CLAIMS[claim]?.with ?? [])]);
+  return {
+    scopes: asked.scopes,
+    claims: asked.single.filter((claim) => !refusedClaims.includes(claim)),
+    refused: refusedClaims,
+  };
+}
+
+/** Adds an agreement to the grant of this account and portal, or to a new one. Not saved yet. */
+export async function grantAgreement(
   provider: Provider,
-  interaction: Interaction,
-  accountId: string,
-  scopes: ScopesByResource,
-): Promise<string> {
-  const existing =
-    interaction.grantId === undefined ? undefined : await provider.Grant.find(interaction.grantId);
-  const grant =
-    existing ?? new provider.Grant({ accountId, clientId: String(interaction.params['client_id']) });
-  addScopes(grant, scopes);
-  return grant.save();
+  to: { readonly grantId: string | undefined; readonly accountId: string; readonly clientId: string },
+  agreement: Agreement,
+  acts: readonly SealAct[],
+): Promise<InstanceType<Provider['Grant']>> {
+  const existing = to.grantId === undefined ? undefined : await provider.Grant.find(to.grantId);
+  const grant = existing ?? new provider.Grant({ accountId: to.accountId, clientId: to.clientId });
+  addScopes(grant, agreement.scopes);
+  grant.addOIDCClaims([...agreement.claims]);
+  grant.rejectOIDCClaims([...agreement.refused]);
+  for (const act of acts) grant.addRar(act);
+  return grant;
 }

@@ -11,17 +11,20 @@ import {
 import type { Context, Middleware, RequestState } from '../../platform/http/context.ts';
 import type { Forms } from '../../platform/http/forms.ts';
 import type { Pages } from '../../platform/http/pages.ts';
-import { portalName, type Portal, type Portals } from '../../portals/index.ts';
+import { portalName, type Portal, type Portals, type Resources } from '../../portals/index.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import type { Consents } from '../consents.ts';
 import type { OwnPages } from '../own-pages.ts';
-import { grantScopes, missingScopes, type Interaction } from './consent.ts';
-import { SCOPES } from '../scopes.ts';
+import { PERSONAL_CLAIMS } from '../scopes.ts';
+import { askedFor, grantAgreement, missingIn, toAgreement, toReleases, type Interaction } from './consent.ts';
+import type { Restarts } from './restart.ts';
 
 interface InteractionParts {
   readonly provider: Provider;
   readonly identity: Identity;
   readonly portals: Portals;
+  readonly resources: Resources;
+  readonly restarts: Restarts;
   readonly consents: Consents;
   readonly forms: Forms;
   readonly pages: Pages;
@@ -42,18 +45,24 @@ interface Visit {
 }
 
 export function interactionRoutes(parts: InteractionParts): Middleware {
-  const { provider, identity, portals, consents, forms, pages, ownPages, metrics } = parts;
+  const { provider, identity, portals, resources, restarts, consents, forms, pages, ownPages, metrics } =
+    parts;
   const router = new Router<RequestState>({ prefix: '/interaction/:uid' });
 
-  /** Runs `handle` for the interaction that address and cookie agree on; otherwise shows that it is over. */
+  /** Runs `handle` for the interaction that address and cookie agree on; otherwise begins the request again, or shows that it is over. */
   function visiting(handle: (ctx: Context, visit: Visit) => Promise<void> | void): Middleware {
     return async (ctx) => {
       const interaction = await find(ctx);
       const clientId = interaction?.params['client_id'];
       const portal = typeof clientId === 'string' ? await portals.find(clientId) : undefined;
-      if (!interaction || !portal) return ownPages.renderExpired(ctx);
+      if (!interaction || !portal) return over(ctx);
       await handle(ctx, { interaction, portal });
     };
+  }
+
+  async function over(ctx: Context): Promise<void> {
+    const { uid } = (ctx as { params?: { uid?: string } }).params ?? {};
+    if (!(await restarts.restart(ctx, provider, uid))) await ownPages.renderExpired(ctx);
   }
 
   async function find(ctx: Context): Promise<Interaction | undefined> {
@@ -75,10 +84,14 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     ctx.redirect(returnTo);
   }
 
-  function finishSignIn(ctx: Context, { accountId, amr, authTime }: Authentication): Promise<void> {
+  function finishSignIn(ctx: Context, { accountId, amr, authTime, factors }: Authentication): Promise<void> {
     const ts = Math.floor(authTime.getTime() / 1000);
     // `remember: false` makes the cookie end with the browser: many people share a device.
-    return finish(ctx, { login: { accountId, amr: [...amr], ts, remember: false } });
+    return finish(ctx, {
+      login: { accountId, amr: [...amr], ts, factors, remember: false },
+      // Whoever types their name has chosen.
+      select_account: {},
+    });
   }
 
   function render(
@@ -91,7 +104,11 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     const base = `/interaction/${interaction.uid}`;
     const redirectUri = String(interaction.params['redirect_uri']);
     const common = {
-      portal: { name: portalName(portal, ctx.state.language.code), host: new URL(portal.homeUri).host },
+      portal: {
+        name: portalName(portal, ctx.state.language.code),
+        host: new URL(portal.homeUri).host,
+        sandbox: portal.state === 'sandbox',
+      },
       cancelAction: `${base}/cancel`,
     };
     pages.render(
@@ -117,6 +134,23 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     render(ctx, 'sign-in', visit, data, errors.length > 0 ? 422 : 200);
   }
 
+  /** For a person who is signed in: shows once more that it is them, or says that this account is the one. @returns false if nobody is. */
+  async function renderConfirm(ctx: Context, visit: Visit, errors: readonly FieldError[]): Promise<boolean> {
+    const accountId = visit.interaction.session?.accountId;
+    const account = accountId === undefined ? undefined : await identity.account(accountId);
+    if (!account) return false;
+    const base = `/interaction/${visit.interaction.uid}`;
+    const select = visit.interaction.prompt.name === 'select_account';
+    const data = {
+      action: select ? `${base}/select-account` : `${base}/confirm`,
+      otherHref: `${base}?other=yes`,
+      account: account.username ?? PERSONAL_CLAIMS['phone_number']?.shown(account),
+      errors,
+    };
+    render(ctx, select ? 'select-account' : 'confirm', visit, data, errors.length > 0 ? 422 : 200);
+    return true;
+  }
+
   function renderRegister(
     ctx: Context,
     visit: Visit,
@@ -137,21 +171,24 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
   async function renderConsent(ctx: Context, visit: Visit): Promise<void> {
     const { interaction } = visit;
     const account = interaction.session ? await identity.account(interaction.session.accountId) : undefined;
-    if (!account) return ownPages.renderExpired(ctx);
-    const releases = Object.values(missingScopes(interaction))
-      .flat()
-      .map((scope) => {
-        const shown = SCOPES[scope]?.shown;
-        const value = shown && (shown(account) ?? ctx.state.language.t('consent.notOnRecord'));
-        return { scope, nameKey: `scope.${scope}.name`, purposeKey: `scope.${scope}.purpose`, value };
-      });
+    if (!account) return over(ctx);
+    const { language } = ctx.state;
+    const releases = toReleases(askedFor(missingIn(interaction), visit.portal), {
+      portal: visit.portal,
+      portalName: portalName(visit.portal, language.code),
+      account,
+      resources,
+      language: language.code,
+      t: language.t,
+    });
     render(ctx, 'consent', visit, { action: `/interaction/${interaction.uid}/consent`, releases });
   }
 
   router.get(
     '/',
-    visiting((ctx, visit) => {
+    visiting(async (ctx, visit) => {
       if (visit.interaction.prompt.name === 'consent') return renderConsent(ctx, visit);
+      if (ctx.query['other'] === undefined && (await renderConfirm(ctx, visit, []))) return;
       // `login_hint` (OpenID Connect Core 1.0, section 3.1.2.1) fills the field; the person may change it.
       const hint = visit.interaction.params['login_hint'];
       return renderSignIn(ctx, visit, typeof hint === 'string' ? hint.slice(0, 64) : '', []);
@@ -184,6 +221,33 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     }),
   );
 
+  router.post(
+    '/confirm',
+    visiting(async (ctx, visit) => {
+      const form = await forms.read(ctx);
+      const password = form.get('password') ?? '';
+      const { accountId } = visit.interaction.session ?? {};
+      if (accountId === undefined) return over(ctx);
+      try {
+        const { clientId } = visit.portal;
+        await finishSignIn(ctx, await identity.confirm({ accountId, password, clientId }));
+      } catch (error) {
+        if (!(error instanceof IdentityError)) throw error;
+        const key = password === '' ? 'error.passwordMissing' : 'error.passwordWrong';
+        await renderConfirm(ctx, visit, [{ field: 'password', key }]);
+      }
+    }),
+  );
+
+  router.post(
+    '/select-account',
+    visiting(async (ctx, visit) => {
+      await forms.read(ctx);
+      if (visit.interaction.prompt.name !== 'select_account') return over(ctx);
+      await finish(ctx, { select_account: {} });
+    }),
+  );
+
   router.get(
     '/register',
     visiting((ctx, visit) => renderRegister(ctx, visit, '', [])),
@@ -212,17 +276,18 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     visiting(async (ctx, { interaction, portal }) => {
       const form = await forms.read(ctx);
       const accountId = interaction.session?.accountId;
-      if (interaction.prompt.name !== 'consent' || accountId === undefined)
-        return ownPages.renderExpired(ctx);
+      if (interaction.prompt.name !== 'consent' || accountId === undefined) return over(ctx);
       if (form.get('decision') !== 'allow')
         return finish(ctx, {
           error: 'access_denied',
           error_description: 'the person did not agree to share the information',
         });
-      const scopes = missingScopes(interaction);
-      await consents.remember(accountId, portal.clientId, scopes);
-      const grantId = await grantScopes(provider, interaction, accountId, scopes);
-      await finish(ctx, { consent: { grantId } });
+      const asked = askedFor(missingIn(interaction), portal);
+      const agreement = toAgreement(asked, form);
+      await consents.remember(accountId, portal.clientId, agreement);
+      const to = { grantId: interaction.grantId, accountId, clientId: portal.clientId };
+      const grant = await grantAgreement(provider, to, agreement, asked.acts);
+      await finish(ctx, { consent: { grantId: await grant.save() } });
     }),
   );
 

@@ -27,6 +27,7 @@ export function createMemoryStore(clock: Clock): OidcStore {
   const once = new ExpiringMap<string>(clock);
   const sessions = new ExpiringMap<SessionEntry>(clock);
   const uids = new ExpiringMap<string>(clock);
+  const accounts = new ExpiringMap<Set<string>>(clock);
   const name = (model: string, key: string) => `${model}:${key}`;
 
   function alive(key: string | undefined): SessionEntry | undefined {
@@ -70,6 +71,8 @@ export function createMemoryStore(clock: Clock): OidcStore {
       for (const clientId of change.remove) delete authorizations[clientId];
       sessions.set(key, { ended: false, body: change.body, authorizations }, ttlSeconds);
       uids.set(change.uid, key, ttlSeconds);
+      if (change.account !== undefined)
+        accounts.set(change.account, (accounts.get(change.account) ?? new Set()).add(key), ttlSeconds);
       return true;
     },
     async addAuthorizations(uid, set) {
@@ -80,6 +83,7 @@ export function createMemoryStore(clock: Clock): OidcStore {
     },
     session: async (key) => copy(alive(key)),
     sessionByUid: async (uid) => copy(alive(uids.get(uid))),
+    sessionsOf: async (account) => [...(accounts.get(account) ?? [])].filter((key) => alive(key)),
     async endSession(key) {
       sessions.set(key, { ended: true, body: '', authorizations: {} }, ENDED_SECONDS);
     },

@@ -37,6 +37,7 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
   const grantName = (model: string, grant: string) => `${prefix}:grant:${model}:${grant}`;
   const sessionName = (key: string) => name('Session', key);
   const uidName = (uid: string) => name('SessionUid', uid);
+  const accountName = (account: string) => `${prefix}:AccountSessions:${account}`;
   const run = createScripts(redis);
 
   async function readSession(key: string): Promise<StoredSession | undefined> {
@@ -95,6 +96,7 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
           ...change.remove,
         ]),
         redis.expire(uidName(change.uid), ttlSeconds),
+        change.account === undefined ? undefined : indexSession(accountName(change.account), key, ttlSeconds),
       ]);
       // Only a session that was really written may take the uid over: a refused write must not lead it back to an ended one.
       if (saved === 2)
@@ -112,10 +114,22 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
       const key = await redis.get(uidName(uid));
       return key === null ? undefined : readSession(key);
     },
+    sessionsOf: (account) => redis.zRange(accountName(account), 0, -1),
     async endSession(key) {
       await run(END_SESSION, sessionName(key), [String(ENDED_SECONDS)]);
     },
   };
+
+  /** The sessions of an account, scored by their end. */
+  async function indexSession(index: string, key: string, ttlSeconds: number): Promise<void> {
+    const now = Math.floor(Date.now() / 1000);
+    await redis
+      .multi()
+      .zRemRangeByScore(index, '-inf', now)
+      .zAdd(index, { score: now + ttlSeconds, value: key })
+      .expire(index, ttlSeconds)
+      .exec();
+  }
 
   /** The records of a grant, scored by their end, so that what has expired can be trimmed from long-lived grants. */
   async function indexGrant(index: string, record: string, ttlSeconds: number | undefined): Promise<void> {

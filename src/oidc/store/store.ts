@@ -18,6 +18,8 @@ export interface StoredSession {
 
 export interface SessionChange {
   readonly uid: string;
+  /** Digest of the account that is signed in, so that all sessions of an account can be found. */
+  readonly account?: string | undefined;
   readonly body: string;
   /** Entries to write. Entries that are not named stay as they are, so that requests in parallel lose none of each other's. */
   readonly set: Readonly<Record<string, string>>;
@@ -50,6 +52,8 @@ export interface OidcStore {
   addAuthorizations(uid: string, set: Readonly<Record<string, string>>): Promise<boolean>;
   session(key: string): Promise<StoredSession | undefined>;
   sessionByUid(uid: string): Promise<StoredSession | undefined>;
+  /** Keys of the sessions in which an account is signed in; some may have ended. */
+  sessionsOf(account: string): Promise<string[]>;
   /** Ends a session for good. */
   endSession(key: string): Promise<void>;
 }

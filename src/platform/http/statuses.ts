@@ -28,8 +28,9 @@ export const STATUSES: Readonly<Record<string, number>> = {
   ORGANISATION_EXISTS: 409,
   UNIT_EXISTS: 409,
   // portals
-  PORTAL_URI_INVALID: 422,
+  PORTAL_INVALID: 422,
   PORTAL_SCOPE_UNKNOWN: 422,
+  PORTAL_NOT_FOUND: 404,
   // seals
   SEAL_NOT_FOUND: 404,
   SEAL_NOT_ACTIVE: 409,

@@ -1,0 +1,312 @@
+/**
+ * The library with one set of keys, and closed in what it leaves open. When the keys change another generation takes its place; requests
+ * in flight end with the one they began with. All that lasts is in the stores, so generations differ in nothing but their keys.
+ */
+import { randomBytes } from 'node:crypto';
+import compose from 'koa-compose';
+import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import type { AuditLog } from '../audit/index.ts';
+import type { Assurable, Factors, Identity } from '../identity/index.ts';
+import { createCipher } from '../platform/cipher.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Config } from '../platform/config.ts';
+import type { Db } from '../platform/db/db.ts';
+import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
+import type { Forms } from '../platform/http/forms.ts';
+import { speakFor } from '../platform/http/origin.ts';
+import { createOutboundFetch } from '../platform/http/outbound.ts';
+import type { Pages } from '../platform/http/pages.ts';
+import type { Preferences } from '../platform/http/preferences.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import { deriveKey, type Secrets } from '../platform/secrets.ts';
+import type { Portal, Portals, Resources } from '../portals/index.ts';
+import { createAdapterFactory, endSessionsOf, keyOf } from './adapter.ts';
+import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
+import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
+import { apiResource, toConfiguration } from './configuration.ts';
+import { createConsents } from './consents.ts';
+import { createRestarts } from './interactions/restart.ts';
+import { interactionRoutes } from './interactions/routes.ts';
+import type { LogoutOutbox } from './logout-outbox.ts';
+import { createOwnPages } from './own-pages.ts';
+import { createPolicy, type SessionFactors } from './policy.ts';
+import { postAsGet } from './post-as-get.ts';
+import { publishOnce } from './published.ts';
+import { createRefreshGrace } from './refresh-grace.ts';
+import { manageRegistrations } from './registration.ts';
+import { API_SCOPES, claimsOf, OPENID_SCOPES } from './scopes.ts';
+import { CustodySigningKey } from './signing-key.ts';
+import type { OidcStore } from './store/store.ts';
+import { createSubjects } from './subjects.ts';
+import type { PublishedKey } from './token-keys.ts';
+
+export interface GenerationParts {
+  readonly config: Config;
+  readonly secrets: Secrets;
+  readonly db: Db;
+  readonly store: OidcStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly audit: AuditLog;
+  readonly identity: Identity;
+  readonly portals: Portals;
+  readonly resources: Resources;
+  readonly forms: Forms;
+  readonly pages: Pages;
+  readonly preferences: Preferences;
+  /** Language tags of the pages. */
+  readonly languages: readonly string[];
+  readonly logouts: LogoutOutbox;
+}
+
+export interface Generation {
+  readonly provider: Provider;
+  readonly middleware: Middleware;
+  /** Makes one back-channel logout call. @throws when the portal does not accept it. */
+  callPortal(client: Client, accountId: string, sid: string | undefined): Promise<void>;
+}
+
+/** Parts of the library's client that its types leave out. */
+interface LibraryClient {
+  readonly clientId: string;
+  subjectType: string;
+  backchannelLogout(accountId: string, sid: string | undefined): Promise<void>;
+}
+
+export interface Generations {
+  /** Makes a generation of the given keys, on the same rooms as every other. */
+  build(keys: readonly PublishedKey[]): Generation;
+  /** Ends every session of an account and tells its portals. @returns how many sessions ended. */
+  endSessions(accountId: string): Promise<number>;
+}
+
+export function createGenerations(parts: GenerationParts): Generations {
+  const { config, secrets, store, clock, identity, portals, resources, pages, logger } = parts;
+  const apiUri = apiResource(config.issuer);
+  const now = () => Math.floor(clock.now().getTime() / 1000);
+  const cipher = createCipher(deriveKey(secrets.dataKey, 'oidc-store'));
+  const subjects = createSubjects(parts);
+  const consents = createConsents(parts);
+  const restarts = createRestarts({ store, cipher, clock, issuer: config.issuer });
+  const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
+  const refreshGrace = createRefreshGrace({ store, cipher, clock });
+  const backchannel = createBackchannel(parts);
+  const outboundFetch = createOutboundFetch(config.outboundNetworks) as typeof fetch;
+  const adapter = createAdapterFactory({
+    store,
+    clock,
+    cipher,
+    findPortal: (clientId) => portals.find(clientId),
+    clients: {
+      async save({ client_secret: secret, ...metadata }) {
+        const registration = toRegistration(metadata, {
+          scopes: Object.keys(OPENID_SCOPES),
+          homeUri: `${config.issuer}/`,
+        });
+        await portals.register(registration, 'dynamic-registration', { state: 'sandbox' });
+        if (typeof secret === 'string' && secret !== SECRET_ELSEWHERE)
+          await portals.addSecret(registration.clientId, secret);
+      },
+      remove: (clientId) => portals.setState(clientId, 'suspended', 'dynamic-registration'),
+    },
+  });
+
+  async function resourceServer(indicator: string, clientId: string) {
+    const portal = await portals.find(clientId);
+    if (indicator === apiUri) {
+      const scopes = portal?.scopes.filter((scope) => scope in API_SCOPES) ?? [];
+      return scopes.length === 0
+        ? undefined
+        : { scope: scopes.join(' '), audience: apiUri, accessTokenFormat: 'opaque' as const };
+    }
+    const resource = resources.find(indicator);
+    const scopes = portal?.resources[indicator];
+    return (
+      resource &&
+      scopes && {
+        scope: scopes.filter((scope) => scope in resource.scopes).join(' '),
+        audience: indicator,
+        accessTokenFormat: resource.tokenFormat,
+        accessTokenTTL: resource.tokenSeconds,
+        jwt: { sign: { alg: 'ES256' as const } },
+      }
+    );
+  }
+
+  function build(keys: readonly PublishedKey[]): Generation {
+    /** A portal's parsed client lives as long as the registry's record of it: however many portals there are, none is parsed twice. */
+    const clients = new WeakMap<Portal, Client>();
+    const portalOf = new WeakMap<object, Portal>();
+    const provider: Provider = new Provider(
+      config.issuer,
+      toConfiguration({
+        issuer: config.issuer,
+        cookieKeys: secrets.cookieKeys,
+        dpopNonceSecret: deriveKey(secrets.dataKey, 'dpop-nonce').export(),
+        languages: parts.languages,
+        adapter,
+        signingKeys: keys.map((key) => new CustodySigningKey(key)),
+        fetch: outboundFetch,
+        async account(accountId) {
+          const account = await identity.account(accountId);
+          return account && { claims: claimsOf(account), assurable: account };
+        },
+        async subjectOf(accountId, clientId) {
+          const portal = await portals.find(clientId);
+          if (!portal) throw new TypeError('a subject was asked for on behalf of an unknown portal');
+          return subjects.subjectOf(accountId, portal.sector);
+        },
+        async accountOf(subject, clientId) {
+          const portal = await portals.find(clientId);
+          return portal && subjects.accountOf(subject, portal.sector);
+        },
+        portalOf: (client) => portalOf.get(client),
+        resourceServer,
+        mayIntrospect: (clientId, audience) =>
+          resources.find(audience)?.introspectedBy.includes(clientId) ?? false,
+        agreed: (accountId, clientId) => consents.given(accountId, clientId),
+        policy: createPolicy({
+          portalOf: (client) => portalOf.get(client),
+          assurable: (account) => (account as { assurable?: Assurable }).assurable,
+          now,
+        }),
+        certificates: undefined,
+        backchannel: backchannel.configuration,
+        registration: {
+          newClientId: () => `p-${randomBytes(12).toString('hex')}`,
+          newSecret: () => randomBytes(32).toString('base64url'),
+        },
+        pages: ownPages,
+      }),
+    );
+    speakFor(config.issuer, provider);
+
+    const parse = (portal: Portal): Client => {
+      const client = new (provider.Client as unknown as new (metadata: object) => Client)(
+        toClientMetadata(portal),
+      );
+      (client as unknown as LibraryClient).subjectType = 'pairwise';
+      portalOf.set(client, portal);
+      return client;
+    };
+    provider.Client.find = async (clientId) => {
+      const portal = typeof clientId === 'string' ? await portals.find(clientId) : undefined;
+      if (!portal) return undefined;
+      const known = clients.get(portal);
+      if (known) return known;
+      const client = parse(portal);
+      clients.set(portal, client);
+      return client;
+    };
+    // Client secrets are kept as digests: the registry compares.
+    provider.Client.prototype.compareClientSecret = function compareClientSecret(secret) {
+      return portals.checkSecret(this.clientId, secret);
+    };
+    // The library looks whether a `jti` was used and writes it later; two requests in parallel would both pass. One write decides instead.
+    provider.ReplayDetection.unique = async function unique(iss, jti, exp) {
+      const ttlSeconds = Math.max(1, Math.ceil(exp - clock.now().getTime() / 1000));
+      return store.putOnce('ReplayDetection', keyOf(JSON.stringify([iss, jti])), '1', ttlSeconds);
+    };
+    // The library would call each portal while the person waits, once, and forget what failed. The calls go through the outbox instead.
+    const prototype = provider.Client.prototype as unknown as LibraryClient;
+    const callOfLibrary = prototype.backchannelLogout;
+    prototype.backchannelLogout = function backchannelLogout(accountId, sid) {
+      return parts.logouts.enqueue({ clientId: this.clientId, accountId, sid });
+    };
+    rememberFactors(provider);
+    pingInBackground(provider, logger);
+    refreshGrace.attach(provider);
+    report(provider, logger);
+    provider.on('interaction.started', (ctx) => {
+      const uiLocales = ctx.oidc.params?.['ui_locales'];
+      if (typeof uiLocales === 'string') parts.preferences.adopt(ctx, uiLocales);
+      if (ctx.oidc.client) ownPages.rememberOrigin(ctx, ctx.oidc.client.clientId);
+    });
+
+    const endpoints = compose(provider.middleware as unknown as Middleware[]);
+    const middleware = compose<Context>([
+      publishOnce(),
+      postAsGet(),
+      interactionRoutes({ ...parts, provider, consents, ownPages, restarts }),
+      approvalRoutes({ ...parts, provider, backchannel, consents, now }),
+      manageRegistrations(portals),
+      refreshGrace.middleware,
+      ownPages.formPages,
+      async function oidcEndpoints(ctx, next) {
+        await endpoints(ctx, next);
+        const oidcCtx = ctx as unknown as Partial<KoaContextWithOIDC>;
+        // The library defines `ctx.oidc` on the routes that it serves, and on no other.
+        if (!oidcCtx.oidc) return;
+        ctx.state.area = 'oidc';
+        await restarts.remember(oidcCtx as KoaContextWithOIDC);
+        await recordSignOut(oidcCtx as KoaContextWithOIDC, parts);
+      },
+    ]);
+    return {
+      provider,
+      middleware,
+      callPortal: (client, accountId, sid) =>
+        callOfLibrary.call(client as unknown as LibraryClient, accountId, sid),
+    };
+  }
+
+  return {
+    build,
+    endSessions: (accountId) =>
+      endSessionsOf(accountId, { store, cipher }, async (clientId, sid) => {
+        const portal = await portals.find(clientId);
+        if (portal?.backchannelLogoutUri !== undefined)
+          await parts.logouts.enqueue({ clientId, accountId, sid });
+      }),
+  };
+}
+
+/** Lets the session keep when each factor was shown: the library knows one time for all of them. */
+function rememberFactors(provider: Provider): void {
+  const Session = provider.Session as unknown as { IN_PAYLOAD: readonly string[] };
+  const members = [...Session.IN_PAYLOAD, 'factors'];
+  Object.defineProperty(Session, 'IN_PAYLOAD', { get: () => members });
+  provider.on('interaction.ended', (ctx) => {
+    const login = ctx.oidc.result?.login as { factors?: Factors } | undefined;
+    // eslint-disable-next-line typescript/no-unsafe-type-assertion -- `factors` was added to its payload just above
+    const session = ctx.oidc.session as unknown as SessionFactors | undefined;
+    if (login?.factors && session) session.factors = { ...session.factors, ...login.factors };
+  });
+}
+
+/** A session ends in the session store, so its entry cannot be part of that change; it follows at once. */
+async function recordSignOut(ctx: KoaContextWithOIDC, parts: GenerationParts): Promise<void> {
+  const { session, route, params } = ctx.oidc;
+  if (route !== 'end_session_confirm' || ctx.status !== 303 || !session?.accountId) return;
+  const { accountId } = session;
+  const everywhere = params?.['logout'] !== undefined;
+  const clientIds = everywhere
+    ? Object.keys(session.authorizations ?? {})
+    : ctx.oidc.client
+      ? [ctx.oidc.client.clientId]
+      : [];
+  if (!everywhere && clientIds.length === 0) return;
+  await parts.db.transaction((tx) =>
+    parts.audit.record(tx, {
+      type: 'account.signed-out',
+      actor: accountId,
+      subject: accountId,
+      detail: { clientIds },
+    }),
+  );
+}
+
+function report(provider: Provider, logger: Logger): void {
+  const traceIdOf = (ctx: KoaContextWithOIDC) => (ctx.state as Partial<RequestState>).traceId;
+  provider.on('server_error', (ctx, error) =>
+    logger.error({ traceId: traceIdOf(ctx), err: error }, 'oidc request failed'),
+  );
+  provider.on('authorization.error', (ctx, error) =>
+    logger.info({ traceId: traceIdOf(ctx), oauthError: error.error }, 'authorization refused'),
+  );
+  provider.on('grant.error', (ctx, error) =>
+    logger.info({ traceId: traceIdOf(ctx), oauthError: error.error }, 'token request refused'),
+  );
+}

@@ -1,0 +1,96 @@
+/** When a person is asked something before a request is answered: oidc-provider's checks, with assurance and an end to every loop. */
+import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
+import { decide, type Assurable, type Decision, type Factors, type Wanted } from '../identity/index.ts';
+import type { Portal } from '../portals/index.ts';
+
+const { Check, Prompt, base } = interactionPolicy;
+
+/** The part of the library's session that this provider adds: when each method was last shown. */
+export interface SessionFactors {
+  factors?: Factors;
+}
+
+export interface PolicyParts {
+  portalOf(client: object): Portal | undefined;
+  /** Of the account that `findAccount` gave. */
+  assurable(account: object): Assurable | undefined;
+  /** Seconds since 1970. */
+  now(): number;
+}
+
+/** What the request asks of assurance (OpenID Connect Core 1.0, sections 3.1.2.1 and 5.5.1.1), and what its portal demands. */
+export function wantedAssurance(oidc: KoaContextWithOIDC['oidc'], minimum: string | undefined): Wanted {
+  const acr = oidc.claims.id_token?.['acr'] as
+    { essential?: unknown; value?: unknown; values?: unknown } | null | undefined;
+  const listed = Array.isArray(acr?.values) ? acr.values : acr?.value === undefined ? [] : [acr.value];
+  const asked = listed.filter((value): value is string => typeof value === 'string');
+  const wished = oidc.params?.['acr_values'];
+  return {
+    levels: asked.length > 0 ? asked : typeof wished === 'string' ? wished.split(' ') : [],
+    essential: acr?.essential === true && asked.length > 0,
+    minimum,
+  };
+}
+
+export function decideAssurance(ctx: KoaContextWithOIDC, parts: PolicyParts): Decision | undefined {
+  const { oidc } = ctx;
+  const { session, account, client } = oidc;
+  const assurable = account && parts.assurable(account);
+  const portal = client && parts.portalOf(client);
+  if (!session?.accountId || !assurable || !portal) return undefined;
+  // eslint-disable-next-line typescript/no-unsafe-type-assertion -- added to the session's payload by `provider.ts`
+  const factors = (session as unknown as SessionFactors).factors ?? {};
+  const interactive = !oidc.prompts.has('none');
+  return decide(wantedAssurance(oidc, portal.minimumAcr), assurable, factors, {
+    now: parts.now(),
+    interactive,
+  });
+}
+
+export function createPolicy(parts: PolicyParts): InstanceType<typeof interactionPolicy.Prompt>[] {
+  const policy = base();
+  const login = policy.get('login');
+  if (!login) throw new TypeError('the library has no login prompt');
+  // Ours orders the levels, and ends where none can be reached.
+  login.checks.remove('essential_acrs');
+  login.checks.remove('essential_acr');
+  login.checks.add(
+    new Check(
+      'assurance',
+      'a level of assurance was asked for that another factor would reach',
+      (ctx) => {
+        const decision = decideAssurance(ctx, parts);
+        if (decision?.kind === 'reached') {
+          if (ctx.oidc.session && ctx.oidc.session.acr !== decision.acr) ctx.oidc.session.acr = decision.acr;
+          return Check.NO_NEED_TO_PROMPT;
+        }
+        if (decision === undefined) return Check.NO_NEED_TO_PROMPT;
+        // Whoever has just shown a factor and still falls short would be asked for ever.
+        if (decision.kind === 'unreachable' || ctx.oidc.result?.login)
+          throw new errors.UnmetAuthenticationRequirements(
+            'the requested level of assurance cannot be reached by this account',
+          );
+        return Check.REQUEST_PROMPT;
+      },
+      (ctx) => {
+        const decision = decideAssurance(ctx, parts);
+        return decision?.kind === 'step-up' ? { methods: decision.methods } : {};
+      },
+    ),
+  );
+  // The library would ask again and again for the account that a hint names; someone else has signed in, and that is the answer.
+  for (const reason of ['id_token_hint', 'claims_id_token_sub_value']) {
+    const check = login.checks.get(reason);
+    if (!check) throw new TypeError(`the library has no check ${reason}`);
+    const mismatches = check.check;
+    check.check = async (ctx) => {
+      const mismatch = await mismatches(ctx);
+      if (mismatch && ctx.oidc.result?.login)
+        throw new errors.LoginRequired('the person who signed in is not the one that was asked for');
+      return mismatch;
+    };
+  }
+  // OpenID Connect Core 1.0, section 3.1.2.1; the library leaves it to us.
+  policy.add(new Prompt({ name: 'select_account', requestable: true }), 1);
+  return policy;
+}

@@ -1,0 +1,107 @@
+/**
+ * Refresh token rotation with a grace rule (RFC 9700, section 4.14.2): the same client, holding the same key, that shows a rotated token
+ * again within three seconds gets the same answer again. Two tabs that refresh at once, or an answer lost on the way, sign nobody out.
+ * Shown later, it is taken for stolen, and the whole family of tokens ends.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { calculateJwkThumbprint, decodeProtectedHeader } from 'jose';
+import Provider, { errors } from 'oidc-provider';
+import type { Cipher } from '../platform/cipher.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Context, Middleware } from '../platform/http/context.ts';
+import { GRACE_SECONDS, keyOf } from './adapter.ts';
+import { ROUTES } from './configuration.ts';
+import type { OidcStore } from './store/store.ts';
+
+/** How long a second request waits for the first one's answer. */
+const WAIT_MS = 2000;
+const MODEL = 'RefreshAnswer';
+
+interface Answer {
+  readonly body: unknown;
+  /** Thumbprint of the key that the answer is bound to, if any. */
+  readonly sender: string | undefined;
+}
+
+interface GraceState {
+  /** The rotated token of this request: it was first, or came again in time. */
+  refresh?: { readonly id: string; readonly again: boolean };
+}
+
+export function createRefreshGrace(parts: { store: OidcStore; cipher: Cipher; clock: Clock }): {
+  attach(provider: Provider): void;
+  readonly middleware: Middleware;
+} {
+  const { store, cipher } = parts;
+  const context = (key: string) => `${MODEL}:${key}`;
+
+  async function keep(id: string, answer: Answer): Promise<void> {
+    const key = keyOf(id);
+    const value = cipher.encrypt(Buffer.from(JSON.stringify(answer)), context(key));
+    await store.put(MODEL, key, Buffer.from(value).toString('base64'), { ttlSeconds: GRACE_SECONDS + 1 });
+  }
+
+  /** The first request's answer, for which this one waits a little. */
+  async function recall(id: string): Promise<Answer | undefined> {
+    const key = keyOf(id);
+    for (let waited = 0; waited <= WAIT_MS; waited += 25) {
+      const record = await store.get(MODEL, key);
+      if (record) {
+        const text = Buffer.from(cipher.decrypt(Buffer.from(record.value, 'base64'), context(key)));
+        return JSON.parse(text.toString('utf8')) as Answer;
+      }
+      await setTimeout(25);
+    }
+    return undefined;
+  }
+
+  return {
+    attach(provider) {
+      const prototype = provider.RefreshToken.prototype as unknown as {
+        jti: string;
+        consume(): Promise<void>;
+      };
+      const consume = prototype.consume;
+      // Reached only after the library has checked client, key, grant and account.
+      prototype.consume = async function consumeOnce() {
+        const state = Provider.ctx?.state as GraceState | undefined;
+        const again = !(await attempt(() => consume.call(this)));
+        if (state) state.refresh = { id: this.jti, again };
+        if (again) throw new errors.InvalidGrant('refresh token already used');
+      };
+    },
+
+    async middleware(ctx, next) {
+      await next();
+      const { refresh } = ctx.state as GraceState;
+      if (ctx.path !== ROUTES.token || !refresh) return;
+      const sender = await senderOf(ctx);
+      if (!refresh.again) {
+        if (ctx.status === 200) await keep(refresh.id, { body: ctx.body, sender });
+        return;
+      }
+      const answer = await recall(refresh.id);
+      if (!answer || answer.sender !== sender) return;
+      ctx.status = 200;
+      ctx.body = answer.body;
+    },
+  };
+}
+
+/** The key that the request is bound to: of its DPoP proof (RFC 9449), which the library has checked. */
+async function senderOf(ctx: Context): Promise<string | undefined> {
+  const proof = ctx.get('dpop');
+  if (proof === '') return undefined;
+  const { jwk } = decodeProtectedHeader(proof);
+  return jwk && calculateJwkThumbprint(jwk);
+}
+
+async function attempt(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (error instanceof errors.InvalidGrant) return false;
+    throw error;
+  }
+}
