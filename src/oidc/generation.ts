@@ -93,7 +93,10 @@ export function createGenerations(parts: GenerationParts): Generations {
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
   const refreshGrace = createRefreshGrace({ store, cipher, clock });
   const backchannel = createBackchannel(parts);
-  const outboundFetch = createOutboundFetch(config.outboundNetworks) as typeof fetch;
+  const outboundFetch = createOutboundFetch(
+    config.outboundNetworks,
+    config.outboundAuthorities,
+  ) as typeof fetch;
   const adapter = createAdapterFactory({
     store,
     clock,
