@@ -53,6 +53,10 @@ export interface App {
   readonly seals: Seals;
   /** Logout calls that portals have not accepted. */
   readonly logouts: LogoutOutbox;
+  /** Locks an account: it signs in nowhere, and everywhere it is signed in ends. */
+  lockAccount(accountId: string, actor: string): Promise<void>;
+  /** Changes a password; every session that was begun with the old one ends. @throws {IdentityError} */
+  changePassword(change: Parameters<Identity['changePassword']>[0]): Promise<void>;
   /** Starts to answer. @returns the port. */
   start(): Promise<number>;
   /** Drains, then closes: no new connection, requests in flight end, then the stores. */
@@ -173,6 +177,14 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       oidc,
       seals,
       logouts,
+      async lockAccount(accountId, actor) {
+        await identity.setState(accountId, 'locked', actor);
+        await oidc.signOutEverywhere(accountId, 'account-locked', actor);
+      },
+      async changePassword(change) {
+        await identity.changePassword(change);
+        await oidc.signOutEverywhere(change.accountId, 'password-changed', change.accountId);
+      },
       async start() {
         const handle = koa.callback();
         const server = await listen((request, response) => void handle(request, response), config);

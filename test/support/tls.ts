@@ -11,11 +11,9 @@ export function selfSigned(address: string): { key: string; certificate: string 
   try {
     execFileSync(
       'openssl',
-      [
-        ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'],
-        ...['-subj', `/CN=${address}`, '-addext', `subjectAltName=IP:${address}`],
-        ...['-keyout', key, '-out', certificate],
-      ],
+      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=${address}`
+        .split(' ')
+        .concat('-addext', `subjectAltName=IP:${address}`, '-keyout', key, '-out', certificate),
       { stdio: 'ignore' },
     );
     return { key: readFileSync(key, 'utf8'), certificate: readFileSync(certificate, 'utf8') };

@@ -158,4 +158,15 @@ describe.each(Object.entries(BACKENDS))('the oidc store on %s', (_name, open) =>
     });
     expect(await store.session(after)).toEqual(await store.sessionByUid(uid));
   });
+
+  test('the sessions of an account are found, and those that have ended are not taken for living', async () => {
+    const [one, two, account] = [key(), key(), key()];
+    for (const k of [one, two])
+      await store.saveSession(k, { ...session(key(), { zhejiang: 'z' }), account }, 60);
+    expect((await store.sessionsOf(account)).toSorted()).toEqual([one, two].toSorted());
+    await store.endSession(one);
+    const living = await Promise.all((await store.sessionsOf(account)).map((k) => store.session(k)));
+    expect(living.filter(Boolean)).toHaveLength(1);
+    expect(await store.sessionsOf(key())).toEqual([]);
+  });
 });
