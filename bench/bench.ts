@@ -22,10 +22,17 @@ const { values } = parseArgs({
     warm: { type: 'string', default: '2' },
     soak: { type: 'string', default: '20' },
     profile: { type: 'string' },
+    env: { type: 'string', multiple: true, default: [] },
   },
 });
 const names = values.only.split(',').map((name) => nameIn(MEASURES, name));
 const profiled = values.profile === undefined ? undefined : nameIn(FLOWS, values.profile);
+const variables = Object.fromEntries(
+  values.env.map((pair): [string, string] => {
+    const [name = '', ...value] = pair.split('=');
+    return [name, value.join('=')];
+  }),
+);
 
 moveTo(DRIVER_CORES);
 const folder = mkdtempSync(join(tmpdir(), 'yinxin-bench-'));
@@ -34,9 +41,9 @@ const running: Running[] = [];
 try {
   const places = { folder, databaseUrl: services.databaseUrl, redisUrl: services.redisUrl };
   const starters = {
-    product: await installProduct(places),
-    vanilla: baseline('vanilla', places),
-    bound: baseline('bound', places),
+    product: await installProduct(places, variables),
+    vanilla: await baseline('vanilla', places),
+    bound: await baseline('bound', places),
   };
   if (profiled) await profile(profiled, starters, Number(values.seconds) * 10);
   else {

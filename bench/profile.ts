@@ -78,15 +78,13 @@ function summarise(profile: CpuProfile, operationMicroseconds: number): string {
   for (const [id, time] of own) {
     const node = nodes.get(id);
     if (!node) continue;
-    add(byModule, moduleOf(node), time);
+    const stack: ProfileNode[] = [];
+    for (let at = nodes.get(id); at; at = nodes.get(parents.get(at.id) ?? 0)) stack.push(at);
+    // What Node.js itself does is charged to the module that called it, where one did.
+    add(byModule, moduleOf(stack.find(isOutsideNode) ?? node), time);
     add(bySelf, nameOf(node), time);
     // Each function once per stack, however often it is on it.
-    const seen = new Set<string>();
-    for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) {
-      const frame = nodes.get(at);
-      if (frame && frame.callFrame.url !== '') seen.add(nameOf(frame));
-    }
-    for (const name of seen) add(byTotal, name, time);
+    for (const name of new Set(stack.filter(isOutsideNode).map(nameOf))) add(byTotal, name, time);
   }
 
   const section = (title: string, sums: ReadonlyMap<string, number>, shown: number) =>
@@ -102,23 +100,21 @@ function summarise(profile: CpuProfile, operationMicroseconds: number): string {
         }),
     ].join('\n');
   return [
-    section('by module, own time', byModule, 30),
+    section('by module, with what Node.js does for it', byModule, 30),
     section('by function, own time', bySelf, SHOWN),
     section('by function, with what it calls before it waits', byTotal, SHOWN * 2),
   ].join('\n');
 }
 
+function isOutsideNode({ callFrame: { url } }: ProfileNode): boolean {
+  return url !== '' && !url.startsWith('node:');
+}
+
+/** A package, or a file of ours, or a part of Node.js that nobody's code called. */
 function moduleOf({ callFrame: { url, functionName } }: ProfileNode): string {
-  if (url === '')
-    return functionName === '(garbage collector)'
-      ? 'garbage collector'
-      : functionName === '(program)'
-        ? 'native code and system calls'
-        : 'built-in functions';
+  if (url === '') return functionName.startsWith('(') ? functionName : 'built-in functions';
   const inPackage = /^.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1];
-  if (inPackage !== undefined) return inPackage;
-  if (url.startsWith('node:')) return url.split('/').slice(0, 2).join('/');
-  return /\/((?:src|bench)\/(?:[^/]+\/)?)[^/]*$/.exec(url)?.[1] ?? /(src\/[^/]+)/.exec(url)?.[1] ?? url;
+  return inPackage ?? url.replace(/^file:.*\/(src|bench)\//, '$1/');
 }
 
 function nameOf({ callFrame: { functionName, url, lineNumber } }: ProfileNode): string {

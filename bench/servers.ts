@@ -51,7 +51,11 @@ export function newSecrets(): Record<string, string> {
   };
 }
 
-export async function installProduct({ folder, databaseUrl, redisUrl }: Places): Promise<Starter> {
+/** @param variables Of the product's environment, over what is set here: to try what a setting brings. */
+export async function installProduct(
+  { folder, databaseUrl, redisUrl }: Places,
+  variables: Readonly<Record<string, string>>,
+): Promise<Starter> {
   const issuer = `http://127.0.0.1:${await freePort()}`;
   const env = {
     ...newSecrets(),
@@ -65,6 +69,7 @@ export async function installProduct({ folder, databaseUrl, redisUrl }: Places):
     HOST: '127.0.0.1',
     DRAIN_SECONDS: '1',
     NODE_COMPILE_CACHE: join(folder, 'compile-cache'),
+    ...variables,
   };
   const people = Array.from({ length: PEOPLE }, (_, i) => ({
     identifier: `bench-${i}`,
@@ -131,13 +136,15 @@ async function createDatabase(serverUrl: string): Promise<string> {
 }
 
 /** @param name A file of `baselines/`. */
-export function baseline(name: 'vanilla' | 'bound', { folder, redisUrl }: Places): Starter {
+export async function baseline(name: 'vanilla' | 'bound', { folder, redisUrl }: Places): Promise<Starter> {
+  const issuer = `http://127.0.0.1:${await freePort()}`;
   const secret = randomBytes(32).toString('base64url');
   return async ({ core, stores, nodeOptions = [] } = {}) => {
     const port = await freePort();
     const process = await startServer({
       args: [...nodeOptions, path(`baselines/${name}.ts`)],
       env: {
+        ISSUER: issuer,
         PORT: String(port),
         REDIS_URL: stores?.redisUrl ?? redisUrl,
         CLIENT_ID,

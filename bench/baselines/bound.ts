@@ -9,8 +9,14 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { text } from 'node:stream/consumers';
 import { createClient } from 'redis';
 
-const { PORT = '', REDIS_URL = '', CLIENT_ID = '', CLIENT_SECRET = '', REDIRECT_URI = '' } = process.env;
-const issuer = `http://127.0.0.1:${PORT}`;
+const {
+  ISSUER: issuer = '',
+  PORT = '',
+  REDIS_URL = '',
+  CLIENT_ID = '',
+  CLIENT_SECRET = '',
+  REDIRECT_URI = '',
+} = process.env;
 const redis = createClient({ url: REDIS_URL, commandOptions: { timeout: 0 } });
 await redis.connect();
 

@@ -7,7 +7,14 @@ import { createServer } from 'node:http';
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
 import { createClient } from 'redis';
 
-const { PORT = '', REDIS_URL = '', CLIENT_ID = '', CLIENT_SECRET = '', REDIRECT_URI = '' } = process.env;
+const {
+  ISSUER: issuer = '',
+  PORT = '',
+  REDIS_URL = '',
+  CLIENT_ID = '',
+  CLIENT_SECRET = '',
+  REDIRECT_URI = '',
+} = process.env;
 const RESOURCE = 'urn:bench:api';
 
 const redis = createClient({ url: REDIS_URL });
@@ -96,7 +103,7 @@ const pairs = {
   ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
   RS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
 };
-const provider = new Provider(`http://127.0.0.1:${PORT}`, {
+const provider = new Provider(issuer, {
   adapter: PlainAdapter,
   clients: [
     {

@@ -15,6 +15,8 @@ export interface Round {
   readonly driver: number;
 }
 
+export type Arrivals = 'even' | 'random';
+
 /** A target with people signed in, ready to repeat one flow. */
 export class Load {
   readonly target: Target;
@@ -66,8 +68,11 @@ export class Load {
     });
   }
 
-  /** Open loop: operations begin at random (Poisson) with `rate` per second, whether or not the last ones have ended. */
-  arrive(rate: number, seconds: number): Promise<Round> {
+  /**
+   * Open loop: `rate` operations begin per second, whether or not the last ones have ended; at even distances, as constant-rate load
+   * generators do, or at random (Poisson), as people do.
+   */
+  arrive(rate: number, seconds: number, arrivals: Arrivals): Promise<Round> {
     return this.#measured(async (times) => {
       const started = performance.now();
       const end = started + seconds * 1000;
@@ -90,13 +95,11 @@ export class Load {
           });
         underway.add(running);
       };
-      for (
-        let due = started;
-        due < end && failure === undefined;
-        due += (-Math.log(1 - Math.random()) / rate) * 1000
-      ) {
+      const gap = () => (arrivals === 'even' ? 1 : -Math.log(1 - Math.random())) * (1000 / rate);
+      for (let due = started; due < end && failure === undefined; due += gap()) {
         // Timers tick in milliseconds; what is due within one begins together, and counts from then.
-        if (due > performance.now()) await setTimeout(due - performance.now());
+        const pause = due - performance.now();
+        if (pause > 0) await setTimeout(pause);
         const seat = idle.pop();
         if (seat) begin(performance.now(), seat);
         else waiting.push(performance.now());
