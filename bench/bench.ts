@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startServices } from '../test/setup/services.ts';
 import { FLOWS, type FlowName } from './driver/flows.ts';
-import { DRIVER_CORES, moveTo, placement } from './driver/processes.ts';
+import { coreSeconds, DRIVER_CORES, moveTo, placement } from './driver/processes.ts';
 import { MEASURES, type Bench, type MeasureName } from './measures.ts';
 import { profile } from './profile.ts';
 import { baseline, installProduct, type Running } from './servers.ts';
@@ -68,6 +68,7 @@ try {
 async function measureAll(names: readonly MeasureName[], bench: Bench): Promise<void> {
   console.log(`${placement}; ${bench.options.runs} rounds of ${bench.options.seconds} s in turns\n`);
   const rows: Row[] = [];
+  const before = coreSeconds();
   for (const name of names) {
     process.stderr.write(`${name} ...\n`);
     try {
@@ -81,6 +82,9 @@ async function measureAll(names: readonly MeasureName[], bench: Bench): Promise<
     }
   }
   console.log(formatTable(rows));
+  const after = coreSeconds();
+  const stolen = ((after.stolen - before.stolen) / (after.all - before.all)) * 100;
+  console.log(`\n${stolen.toFixed(1)} % of the cores' time went to other machines of the host`);
 }
 
 function nameIn<T extends object>(known: T, name: string): keyof T & (FlowName | MeasureName) {

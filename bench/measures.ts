@@ -31,14 +31,14 @@ const atLeast = (must: number, aim: number): Bounds => ({ must, aim, better: 'mo
 const atMost = (must: number, aim: number, unit = ''): Bounds => ({ must, aim, better: 'less', unit });
 
 export const MEASURES = {
-  login: loginAgainstBoth,
+  login: flow('login', 'login (authorize, code, tokens)', atLeast(1.4, 2.5), { bound: true }),
   'round-trips': roundTrips,
   userinfo: flow('userinfo', 'userinfo', atLeast(1.25, 2)),
   introspect: flow('introspect', 'introspection', atLeast(1.25, 2)),
   refresh: flow('refresh', 'refresh', atLeast(1.25, 2)),
   cc_jwt: flow('cc_jwt', 'client credentials, JWT', atLeast(1.3, 2)),
-  discovery: flow('discovery', 'discovery', atLeast(3, 4)),
-  jwks: flow('jwks', 'JWKS', atLeast(3, 4)),
+  discovery: flow('discovery', 'discovery', atLeast(3, 4), { bound: true }),
+  jwks: flow('jwks', 'JWKS', atLeast(3, 4), { bound: true }),
   processes,
   tail,
   memory,
@@ -47,35 +47,30 @@ export const MEASURES = {
 
 export type MeasureName = keyof typeof MEASURES;
 
-/** The product against vanilla on one flow. */
-function flow(name: FlowName, measure: string, bounds: Bounds): Measure {
-  return async ({ product, vanilla, options }) => {
-    const [ours, theirs] = await rounds(name, [product.target, vanilla.target], options);
-    if (!theirs) throw new Error(`vanilla does not offer ${name}`);
-    return [ours ? compared(measure, ours, theirs, bounds) : notOffered(measure, theirs, bounds)];
+/** The product against vanilla on one flow; with `bound`, also the least work that it could be. */
+function flow(name: FlowName, measure: string, bounds: Bounds, extra: { bound?: boolean } = {}): Measure {
+  return async ({ product, vanilla, starters, options }) => {
+    const bound = extra.bound ? await starters.bound() : undefined;
+    try {
+      const targets = [product, vanilla, bound].flatMap((running) => running?.target ?? []);
+      const [ours, theirs, least] = await rounds(name, targets, options);
+      if (!theirs) throw new Error(`vanilla does not offer ${name}`);
+      return [
+        {
+          measure,
+          product: ours ? figures(ours) : 'not offered',
+          vanilla: figures(theirs),
+          bounds,
+          ...(ours ? { ratio: ratios(ours, theirs) } : {}),
+        },
+        ...(least
+          ? [{ measure: '  the least it could be', product: figures(least), ratio: ratios(least, theirs) }]
+          : []),
+      ];
+    } finally {
+      await bound?.stop();
+    }
   };
-}
-
-/** The sign-in through an open session: against vanilla, and against the least that it could be. */
-async function loginAgainstBoth(bench: Bench): Promise<Row[]> {
-  const { product, vanilla, options, starters } = bench;
-  const bound = await starters.bound();
-  try {
-    const targets = [product.target, vanilla.target, bound.target];
-    const [ours, theirs, least] = await rounds('login', targets, options);
-    if (!ours || !theirs || !least) throw new Error('a server does not offer the code flow');
-    return [
-      compared('login (authorize, code, tokens)', ours, theirs, atLeast(1.4, 2.5)),
-      {
-        measure: '  lower bound, by hand',
-        product: figures(least),
-        vanilla: figures(theirs),
-        ratio: ratios(least, theirs),
-      },
-    ];
-  } finally {
-    await bound.stop();
-  }
 }
 
 async function rounds(
@@ -91,20 +86,6 @@ async function rounds(
   } finally {
     for (const load of offered) load.close();
   }
-}
-
-function compared(measure: string, ours: readonly Round[], theirs: readonly Round[], bounds: Bounds): Row {
-  return {
-    measure,
-    product: figures(ours),
-    vanilla: figures(theirs),
-    ratio: ratios(ours, theirs),
-    bounds,
-  };
-}
-
-function notOffered(measure: string, theirs: readonly Round[], bounds: Bounds): Row {
-  return { measure, product: 'not offered', vanilla: figures(theirs), bounds };
 }
 
 /** CPU per operation, operations per core second, and what the clock saw. */
@@ -223,55 +204,80 @@ async function pairAgainstOne(single: Target, start: Starter, options: Options) 
   }
 }
 
-/** How long a login takes at half the saturating rate, against one alone. */
+/** How long a login takes at half the saturating rate, against one alone; the servers in turns here too. */
 async function tail({ product, vanilla, options }: Bench): Promise<Row[]> {
-  const ours = await tailOf(product.target, options);
-  const theirs = await tailOf(vanilla.target, options);
-  const said = ({ alone, rate, p99 }: typeof ours, arrivals: Arrivals) => {
-    const times = p99[arrivals];
-    return `${times.toFixed(1)} ms at ${Math.round(rate)}/s, x${(times / alone).toFixed(1)} of ${alone.toFixed(1)} ms`;
-  };
-  return [
-    {
-      measure: 'p99 of a login at half load / p50 alone',
-      product: said(ours, 'even'),
-      vanilla: said(theirs, 'even'),
-      value: ours.p99.even / ours.alone,
-      bounds: atMost(4, 3),
-    },
-    {
-      measure: '  with arrivals at random',
-      product: said(ours, 'random'),
-      vanilla: said(theirs, 'random'),
-    },
-  ];
+  const tails = [await Tail.prepare(product.target, options), await Tail.prepare(vanilla.target, options)];
+  try {
+    for (let window = 0; window < TAIL_WINDOWS; window++) for (const each of tails) await each.window();
+    const [ours, theirs] = tails.map((each) => each.result());
+    if (!ours || !theirs) throw new TypeError('two were measured');
+    const said = ({ alone, rate, p99 }: typeof ours, arrivals: Arrivals) => {
+      const times = p99[arrivals];
+      return `${times.toFixed(1)} ms at ${Math.round(rate)}/s, x${(times / alone).toFixed(1)} of ${alone.toFixed(1)} ms`;
+    };
+    return [
+      {
+        measure: 'p99 of a login at half load / p50 alone',
+        product: said(ours, 'even'),
+        vanilla: said(theirs, 'even'),
+        value: ours.p99.even / ours.alone,
+        bounds: atMost(4, 3),
+      },
+      {
+        measure: '  with arrivals at random',
+        product: said(ours, 'random'),
+        vanilla: said(theirs, 'random'),
+      },
+    ];
+  } finally {
+    for (const each of tails) each.close();
+  }
 }
 
 const TAIL_WINDOWS = 3;
+const TAIL_SECONDS = 2;
 
-async function tailOf(target: Target, options: Options) {
-  const load = await Load.prepare(target, 'login', { people: PEOPLE, lanes: 64 });
-  if (!load) throw new Error('the server does not offer the code flow');
-  const seconds = Math.max(2, options.seconds);
-  try {
+class Tail {
+  readonly #load: Load;
+  /** Half of what saturates it. */
+  readonly #rate: number;
+  readonly #alone: number[] = [];
+  readonly #p99 = { even: [] as number[], random: [] as number[] };
+
+  private constructor(load: Load, rate: number) {
+    this.#load = load;
+    this.#rate = rate;
+  }
+
+  static async prepare(target: Target, options: Options): Promise<Tail> {
+    const load = await Load.prepare(target, 'login', { people: PEOPLE, lanes: 64 });
+    if (!load) throw new Error('the server does not offer the code flow');
     await load.saturate(options.warm, PEOPLE);
-    const { rate: full } = await load.saturate(seconds, PEOPLE);
-    // The first window opens connections and meets code that no other measure has run.
-    await load.arrive(full / 2, seconds, 'even');
-    const alone: number[] = [];
-    const p99 = { even: [] as number[], random: [] as number[] };
-    for (let window = 0; window < TAIL_WINDOWS; window++) {
-      alone.push(percentile((await load.saturate(1, 1)).times, 0.5));
-      for (const arrivals of ['even', 'random'] as const)
-        p99[arrivals].push(percentile((await load.arrive(full / 2, seconds, arrivals)).times, 0.99));
+    const rate = (await load.saturate(TAIL_SECONDS, PEOPLE)).rate / 2;
+    // The first arrivals open connections and meet code that no other measure has run.
+    await load.arrive(rate, TAIL_SECONDS, 'even');
+    return new Tail(load, rate);
+  }
+
+  async window(): Promise<void> {
+    this.#alone.push(percentile((await this.#load.saturate(1, 1)).times, 0.5));
+    for (const arrivals of ['even', 'random'] as const) {
+      const { times } = await this.#load.arrive(this.#rate, TAIL_SECONDS, arrivals);
+      this.#p99[arrivals].push(percentile(times, 0.99));
     }
+  }
+
+  result() {
+    const { even, random } = this.#p99;
     return {
-      rate: full / 2,
-      alone: median(alone),
-      p99: { even: median(p99.even), random: median(p99.random) },
+      rate: this.#rate,
+      alone: median(this.#alone),
+      p99: { even: median(even), random: median(random) },
     };
-  } finally {
-    load.close();
+  }
+
+  close(): void {
+    this.#load.close();
   }
 }
 

@@ -84,6 +84,14 @@ export function cpuSeconds(pids: readonly number[]): number {
   return nanoseconds / 1e9;
 }
 
+/** Seconds of this machine's cores that its host has given to others, and all seconds, since it started. */
+export function coreSeconds(): { stolen: number; all: number } {
+  const [first = ''] = readFileSync('/proc/stat', 'latin1').split('\n');
+  // user, nice, system, idle, iowait, irq, softirq, steal: hundredths of seconds (proc(5)).
+  const fields = first.split(/\s+/).slice(1, 9).map(Number);
+  return { stolen: (fields[7] ?? 0) / 100, all: fields.reduce((sum, field) => sum + field, 0) / 100 };
+}
+
 export function residentMiB(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
