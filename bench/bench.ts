@@ -83,8 +83,10 @@ async function measureAll(names: readonly MeasureName[], bench: Bench): Promise<
   }
   console.log(formatTable(rows));
   const after = coreSeconds();
-  const stolen = ((after.stolen - before.stolen) / (after.all - before.all)) * 100;
-  console.log(`\n${stolen.toFixed(1)} % of the cores' time went to other machines of the host`);
+  const others = ((after.others - before.others) / (after.all - before.all)) * 100;
+  console.log(
+    `\n${others.toFixed(0)} % of the cores' time went to others; above a few, only the ratios by CPU mean something`,
+  );
 }
 
 function nameIn<T extends object>(known: T, name: string): keyof T & (FlowName | MeasureName) {

@@ -84,12 +84,46 @@ export function cpuSeconds(pids: readonly number[]): number {
   return nanoseconds / 1e9;
 }
 
-/** Seconds of this machine's cores that its host has given to others, and all seconds, since it started. */
-export function coreSeconds(): { stolen: number; all: number } {
+/** Core seconds since the machine started: all, and those that neither idled nor went to this process and what it started. */
+export function coreSeconds(): { all: number; others: number } {
   const [first = ''] = readFileSync('/proc/stat', 'latin1').split('\n');
   // user, nice, system, idle, iowait, irq, softirq, steal: hundredths of seconds (proc(5)).
   const fields = first.split(/\s+/).slice(1, 9).map(Number);
-  return { stolen: (fields[7] ?? 0) / 100, all: fields.reduce((sum, field) => sum + field, 0) / 100 };
+  const all = fields.reduce((sum, field) => sum + field, 0);
+  const idle = (fields[3] ?? 0) + (fields[4] ?? 0);
+  return { all: all / 100, others: (all - idle - ownTicks()) / 100 };
+}
+
+/** Of this process and its descendants, those that have ended included. */
+function ownTicks(): number {
+  const family = new Set([process.pid]);
+  let ticks = 0;
+  // By process id, so that parents mostly come first; a child of an older id is found by the second look.
+  const found = readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0)
+    .sort((a, b) => a - b)
+    .flatMap((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+        return [
+          {
+            pid,
+            fields: stat
+              .slice(stat.lastIndexOf(')') + 2)
+              .split(' ')
+              .map(Number),
+          },
+        ];
+      } catch {
+        return [];
+      }
+    });
+  for (let look = 0; look < 2; look++)
+    for (const { pid, fields } of found) if (family.has(fields[1] ?? 0)) family.add(pid);
+  for (const { pid, fields } of found)
+    if (family.has(pid)) ticks += fields.slice(11, 15).reduce((sum, field) => sum + field, 0);
+  return ticks;
 }
 
 export function residentMiB(pid: number): number {
