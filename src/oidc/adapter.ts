@@ -17,8 +17,17 @@ export interface ClientRegistry {
 /** Says which portal a `client_id` names, if it may be used. */
 export type FindPortal = (clientId: string) => Promise<{ readonly validFrom: Date | undefined } | undefined>;
 
-/** Seconds in which a rotated refresh token is not yet taken for stolen; see refresh-grace.ts. */
+/** Seconds in which something used twice is not yet taken for stolen. */
 export const GRACE_SECONDS = 3;
+/**
+ * Where a second use within that time does no harm to the first. Refresh tokens: see refresh-grace.ts. Device codes and backchannel requests:
+ * portals poll for them, and the library would take the grant from under the request that is just being answered.
+ */
+const GRACEFUL_MODELS: ReadonlySet<string> = new Set([
+  'RefreshToken',
+  'DeviceCode',
+  'BackchannelAuthenticationRequest',
+]);
 
 /** Models whose records name the grant they came from, and fall with it. */
 const GRANT_MODELS = [
@@ -94,7 +103,7 @@ function createRecordAdapter(
       if (!(await stands(payload))) return undefined;
       const { consumedAt } = record;
       const inGrace =
-        model === 'RefreshToken' &&
+        GRACEFUL_MODELS.has(model) &&
         consumedAt !== undefined &&
         clock.now().getTime() / 1000 - consumedAt <= GRACE_SECONDS;
       return {
