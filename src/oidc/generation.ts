@@ -21,7 +21,7 @@ import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
 import type { Portal, Portals, Resources } from '../portals/index.ts';
-import { createAdapterFactory, endSessionsOf, keyOf } from './adapter.ts';
+import { createAdapterFactory, endSessionsOf } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
 import { apiResource, toConfiguration } from './configuration.ts';
@@ -36,6 +36,7 @@ import { publishOnce } from './published.ts';
 import { createRefreshGrace } from './refresh-grace.ts';
 import { manageRegistrations } from './registration.ts';
 import { API_SCOPES, claimsOf, OPENID_SCOPES } from './scopes.ts';
+import { createRecords, keyOf } from './records.ts';
 import { CustodySigningKey } from './signing-key.ts';
 import type { OidcStore } from './store/store.ts';
 import { createSubjects } from './subjects.ts';
@@ -87,11 +88,12 @@ export function createGenerations(parts: GenerationParts): Generations {
   const apiUri = apiResource(config.issuer);
   const now = () => Math.floor(clock.now().getTime() / 1000);
   const cipher = createCipher(deriveKey(secrets.dataKey, 'oidc-store'));
+  const records = createRecords({ store, cipher });
   const subjects = createSubjects(parts);
   const consents = createConsents(parts);
-  const restarts = createRestarts({ store, cipher, clock, issuer: config.issuer });
+  const restarts = createRestarts({ records, clock, issuer: config.issuer });
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
-  const refreshGrace = createRefreshGrace({ store, cipher, clock });
+  const refreshGrace = createRefreshGrace({ records });
   const backchannel = createBackchannel(parts);
   const outboundFetch = createOutboundFetch(
     config.outboundNetworks,
@@ -100,7 +102,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   const adapter = createAdapterFactory({
     store,
     clock,
-    cipher,
+    records,
     findPortal: (clientId) => portals.find(clientId),
     clients: {
       async save({ client_secret: secret, ...metadata }) {
@@ -258,7 +260,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   return {
     build,
     endSessions: (accountId) =>
-      endSessionsOf(accountId, { store, cipher }, async (clientId, sid) => {
+      endSessionsOf(accountId, { store, records }, async (clientId, sid) => {
         const portal = await portals.find(clientId);
         if (portal?.backchannelLogoutUri !== undefined)
           await parts.logouts.enqueue({ clientId, accountId, sid });
