@@ -44,7 +44,7 @@ export const SESSION_CONTEXT = 'Session';
 export const sessionEntryContext = (clientId: string) => `Session:${clientId}`;
 
 export function createRecords({ store, cipher }: { store: OidcStore; cipher: Cipher }): Records {
-  const opened = new Map<string, { context: string; value: unknown }>();
+  const opened = new Map<string, { context: string; value: AdapterPayload }>();
 
   function sealText(text: string, context: string): string {
     return Buffer.from(cipher.encrypt(Buffer.from(text), context)).toString('base64');
@@ -54,11 +54,10 @@ export function createRecords({ store, cipher }: { store: OidcStore; cipher: Cip
     return Buffer.from(cipher.decrypt(Buffer.from(sealed, 'base64'), context)).toString('utf8');
   }
 
-  function open<T>(sealed: string, context: string): T {
+  function open(sealed: string, context: string): AdapterPayload {
     const known = opened.get(sealed);
-    // eslint-disable-next-line typescript/no-unsafe-type-assertion -- what was sealed for this context was written by this program
-    if (known?.context === context) return known.value as T;
-    const value = JSON.parse(openText(sealed, context)) as T;
+    if (known?.context === context) return known.value;
+    const value = JSON.parse(openText(sealed, context)) as AdapterPayload;
     opened.set(sealed, { context, value });
     const [oldest] = opened.keys();
     if (opened.size > REMEMBERED && oldest !== undefined) opened.delete(oldest);

@@ -82,6 +82,7 @@ export function createMemoryStore(clock: Clock): OidcStore {
       const entry = whole.authorizations[clientId];
       return { ...whole, authorizations: entry === undefined ? {} : { [clientId]: entry } };
     },
+    sessionKeyOf: async (uid) => uids.get(uid),
     sessionByUid: async (uid) => copy(alive(uids.get(uid))),
     sessionsOf: async (account) => [...(accounts.get(account) ?? [])].filter((key) => alive(key)),
     async endSession(key) {

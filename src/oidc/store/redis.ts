@@ -113,6 +113,7 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
       );
     },
     session: (key, clientId) => (clientId === undefined ? readSession(key) : readEntry(key, clientId)),
+    sessionKeyOf: async (uid) => (await redis.get(uidName(uid))) ?? undefined,
     async sessionByUid(uid) {
       const key = await redis.get(uidName(uid));
       return key === null ? undefined : readSession(key);

@@ -50,6 +50,8 @@ export interface OidcStore {
   addAuthorizations(uid: string, set: Readonly<Record<string, string>>): Promise<boolean>;
   /** @param clientId Of the entries, read only this one. */
   session(key: string, clientId?: string): Promise<StoredSession | undefined>;
+  /** Where the session lies that a uid leads to. */
+  sessionKeyOf(uid: string): Promise<string | undefined>;
   sessionByUid(uid: string): Promise<StoredSession | undefined>;
   /** Keys of the sessions in which an account is signed in; some may have ended. */
   sessionsOf(account: string): Promise<string[]>;
