@@ -12,10 +12,29 @@ const PATHS: ReadonlySet<string> = new Set([
 /** Seconds that a portal may keep a copy. A new signing key is announced at least this long before it signs. */
 export const PUBLISHED_MAX_AGE = 300;
 
+/** A document with both of its answers, as they are sent each time. */
 interface Ready {
-  readonly body: Buffer;
-  readonly type: string;
   readonly etag: string;
+  readonly whole: Answer;
+  readonly unchanged: Answer;
+}
+
+function toReady(body: Buffer, type: string): Ready {
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  const headers = {
+    'Cache-Control': `public, max-age=${PUBLISHED_MAX_AGE}`,
+    'Access-Control-Allow-Origin': '*',
+    ETag: etag,
+  };
+  return {
+    etag,
+    whole: { status: 200, headers: { ...headers, 'Content-Type': type }, body, quiet: true },
+    unchanged: { status: 304, headers, quiet: true },
+  };
+}
+
+function answerWith({ etag, whole, unchanged }: Ready, ifNoneMatch: string): Answer {
+  return ifNoneMatch !== '' && hasCopy(ifNoneMatch, etag) ? unchanged : whole;
 }
 
 export interface Published {
@@ -28,22 +47,11 @@ export interface Published {
 export function createPublished(): Published {
   const ready = new Map<string, Ready>();
 
-  function answer(document: Ready, ifNoneMatch: string): Answer {
-    const headers = {
-      'Cache-Control': `public, max-age=${PUBLISHED_MAX_AGE}`,
-      'Access-Control-Allow-Origin': '*',
-      ETag: document.etag,
-    };
-    return hasCopy(ifNoneMatch, document.etag)
-      ? { status: 304, headers }
-      : { status: 200, headers: { ...headers, 'Content-Type': document.type }, body: document.body };
-  }
-
   return {
     direct(request) {
       const { url = '', method, headers } = request;
       const document = method === 'GET' || method === 'HEAD' ? ready.get(url) : undefined;
-      return document && answer(document, headers['if-none-match'] ?? '');
+      return document && answerWith(document, headers['if-none-match'] ?? '');
     },
     async middleware(ctx, next) {
       if (!PATHS.has(ctx.path) || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
@@ -53,11 +61,10 @@ export function createPublished(): Published {
         if (ctx.status !== 200) return;
         const published = ctx.path === ROUTES.jwks ? ctx.body : trueMetadata(ctx.body as object);
         const body = Buffer.from(JSON.stringify(published));
-        const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-        document = { body, etag, type: ctx.response.get('content-type') };
+        document = toReady(body, ctx.response.get('content-type'));
         ready.set(ctx.path, document);
       }
-      const { status, headers = {}, body } = answer(document, ctx.get('if-none-match'));
+      const { status, headers = {}, body } = answerWith(document, ctx.get('if-none-match'));
       ctx.state.area = 'oidc';
       ctx.status = status;
       ctx.set(headers);

@@ -34,7 +34,7 @@ export interface Records {
 export interface SessionView {
   readonly body: Readonly<AdapterPayload>;
   /** What the session knows of the portal, if it was there. */
-  readonly entry: { readonly grantId?: string; readonly sid?: string } | undefined;
+  readonly entry: { readonly grantId?: string | undefined; readonly sid?: string | undefined } | undefined;
 }
 
 /** Opened records remembered: some megabytes. */

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AccountCache } from '../../identity/index.ts';
 import type { Portal, Portals, Resources } from '../../portals/index.ts';
-import { keyOf, type Found, type Records, type SessionView } from '../records.ts';
+import { keyOf, type Found, type Records } from '../records.ts';
 import type { RefreshGrace } from '../refresh-grace.ts';
 import type { OidcStore } from '../store/store.ts';
 import type { Subjects } from '../subjects.ts';
@@ -28,17 +28,18 @@ export interface Room extends HotParts {
   plain(clientId: string): Promise<PlainPortal | undefined>;
   /** A grant that stands: not ended, of this portal and person, and not from before a suspension. */
   grant(id: string, clientId: string, accountId: string): Promise<GrantPayload | undefined>;
-  /** The session that something is bound to, if the person is still signed in with this grant. */
-  boundSession(to: Bound): Promise<SessionView | undefined>;
+  /** Whether the session that something is bound to goes on, with this grant. What goes on without a session is bound to none. */
+  holds(bound: Bound): Promise<boolean>;
   signedJwt(header: object, payload: object): Promise<string>;
 }
 
-/** Something that ends with a session. */
+/** Something that ends with a session, unless offline access was agreed to. */
 export interface Bound {
   readonly clientId: string;
   readonly accountId: string;
   readonly grantId: string;
-  readonly sessionUid: string;
+  readonly sessionUid?: string | undefined;
+  readonly expiresWithSession?: boolean | undefined;
   /** Where the session lay when this was written: it spares looking up where it lies now. */
   readonly sessionKey?: string | undefined;
 }
@@ -75,7 +76,9 @@ export function createRoom(parts: HotParts, key: PublishedKey): Room {
       return stands ? grant : undefined;
     },
 
-    async boundSession({ clientId, accountId, grantId, sessionUid, sessionKey }) {
+    async holds({ clientId, accountId, grantId, sessionUid, sessionKey, expiresWithSession }) {
+      if (expiresWithSession !== true) return true;
+      if (sessionUid === undefined) return false;
       const read = (place: string) => records.session(place, clientId);
       let session = sessionKey === undefined ? undefined : await read(sessionKey);
       if (!session) {
@@ -84,12 +87,12 @@ export function createRoom(parts: HotParts, key: PublishedKey): Room {
         session = moved === undefined ? undefined : await read(moved);
       }
       const { body, entry } = session ?? {};
-      const holds =
+      return (
         body?.uid === sessionUid &&
         body.accountId === accountId &&
         (body.exp ?? 0) > now() &&
-        entry?.grantId === grantId;
-      return holds ? session : undefined;
+        entry?.grantId === grantId
+      );
     },
 
     async signedJwt(header, payload) {

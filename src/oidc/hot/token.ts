@@ -84,12 +84,11 @@ interface Source extends Bound {
 
 /** @returns the source if there is nothing about it beyond the plain case. */
 function plainSource(payload: Readonly<AdapterPayload>): Source | undefined {
-  const { claims, resource, rar, dpopJkt, jkt, expiresWithSession } = payload as Record<string, unknown>;
-  const { clientId, accountId, grantId, sessionUid, scope } = payload;
+  const { claims, resource, rar, dpopJkt, jkt } = payload as Record<string, unknown>;
+  const { clientId, accountId, grantId, scope } = payload;
   const plain =
     [claims, resource, rar, dpopJkt, jkt, payload['x5t#S256']].every((value) => value === undefined) &&
-    expiresWithSession === true &&
-    [clientId, accountId, grantId, sessionUid, scope].every((value) => typeof value === 'string');
+    [clientId, accountId, grantId, scope].every((value) => typeof value === 'string');
   // eslint-disable-next-line typescript/no-unsafe-type-assertion -- its members have just been looked at
   return plain ? (payload as unknown as Source) : undefined;
 }
@@ -164,6 +163,7 @@ async function issue(
   const now = room.now();
   const accessToken = newValue();
   const refreshToken = plain.grantTypes.has('refresh_token') ? newValue() : undefined;
+  const refreshSeconds = source.expiresWithSession === true ? TTL.Session : TTL.OfflineRefreshToken;
   const common = {
     iat: now,
     clientId: source.clientId,
@@ -172,14 +172,14 @@ async function issue(
     scope: source.scope,
     sessionUid: source.sessionUid,
     sessionKey: source.sessionKey,
-    expiresWithSession: true,
+    expiresWithSession: source.expiresWithSession,
     gty,
     sid: source.sid,
   };
-  const [consumed, grant, session] = await Promise.all([
+  const [consumed, grant, holds] = await Promise.all([
     options.consume(Date.now() / 1000),
     room.grant(source.grantId, source.clientId, source.accountId),
-    room.boundSession(source),
+    room.holds(source),
     records.put(
       'AccessToken',
       accessToken,
@@ -194,7 +194,7 @@ async function issue(
           {
             ...common,
             kind: 'RefreshToken',
-            exp: now + TTL.Session,
+            exp: now + refreshSeconds,
             iiat: source.iiat ?? now,
             rotations: rotation?.number ?? 0,
             acr: source.acr,
@@ -202,11 +202,11 @@ async function issue(
             authTime: source.authTime,
             nonce: source.nonce,
           },
-          TTL.Session,
+          refreshSeconds,
         ),
   ]);
   const scope = grant && grantedScope(grant, new Set(source.scope.split(' ')));
-  if (!consumed || !grant || !session || scope !== source.scope) {
+  if (!consumed || !grant || !holds || scope !== source.scope) {
     await Promise.all([
       records.remove('AccessToken', accessToken),
       refreshToken === undefined ? undefined : records.remove('RefreshToken', refreshToken),

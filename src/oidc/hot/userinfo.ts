@@ -15,7 +15,9 @@ const INTROSPECTION: ReadonlySet<string> = new Set([
   'client_secret',
 ]);
 
-interface PlainToken extends Bound {
+interface PlainToken {
+  readonly clientId: string;
+  readonly accountId: string;
   readonly portal: Portal;
   readonly grant: GrantPayload;
   readonly scope: string;
@@ -29,18 +31,8 @@ async function plainToken(room: Room, value: string): Promise<PlainToken | undef
   const found = await room.records.find('AccessToken', value);
   if (!found) return undefined;
   const { payload } = found;
-  const { clientId, accountId, grantId, sessionUid, scope, exp, iat, sid, expiresWithSession } = payload as {
-    [member: string]: unknown;
-  } & {
-    clientId?: string;
-    accountId?: string;
-    grantId?: string;
-    sessionUid?: string;
-    scope?: string;
-    exp?: number;
-    iat?: number;
-    sid?: string;
-  };
+  const { clientId, accountId, grantId, scope, exp, iat } = payload;
+  const { sid } = payload as { sid?: string };
   const unusual = ['claims', 'aud', 'rar', 'jkt', 'x5t#S256'].some(
     (member) => (payload as Record<string, unknown>)[member] !== undefined,
   );
@@ -49,27 +41,17 @@ async function plainToken(room: Room, value: string): Promise<PlainToken | undef
     clientId === undefined ||
     accountId === undefined ||
     grantId === undefined ||
-    sessionUid === undefined ||
     scope === undefined ||
     exp === undefined ||
-    iat === undefined ||
-    expiresWithSession !== true
+    iat === undefined
   )
     return undefined;
   const portal = (await room.plain(clientId))?.portal;
   if (!portal || !isCurrent(found, portal, room.now())) return undefined;
-  const bound = {
-    clientId,
-    accountId,
-    grantId,
-    sessionUid,
-    sessionKey: payload['sessionKey'] as string | undefined,
-  };
-  const [grant, session] = await Promise.all([
-    room.grant(grantId, clientId, accountId),
-    room.boundSession(bound),
-  ]);
-  return grant && session && { ...bound, portal, grant, scope, exp, iat, sid };
+  // eslint-disable-next-line typescript/no-unsafe-type-assertion -- its members have just been looked at
+  const bound = payload as unknown as Bound;
+  const [grant, holds] = await Promise.all([room.grant(grantId, clientId, accountId), room.holds(bound)]);
+  return grant && holds ? { clientId, accountId, portal, grant, scope, exp, iat, sid } : undefined;
 }
 
 /** OpenID Connect Core 1.0, section 5.3. */

@@ -11,6 +11,8 @@ export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
+  /** Public and the same for everyone: counted, but neither traced nor logged, as pictures are not. */
+  readonly quiet?: boolean;
 }
 
 /** @returns what to answer, or nothing: then the request goes on to the framework. */
@@ -32,22 +34,46 @@ export function answerDirectly(
       : {}),
   };
 
+  // The labels are few: each combination is looked up once.
+  const counters = new Map<string, { inc(): void }>();
+  function count(method: string, status: number): void {
+    const labels = { area, method, status: `${Math.floor(status / 100)}xx` };
+    const name = method + labels.status;
+    const counter = counters.get(name) ?? metrics.requests.labels(labels);
+    counters.set(name, counter);
+    counter.inc();
+  }
+  const seconds = metrics.requestSeconds.labels({ area });
+  const quietHeaders = new WeakMap<object, readonly string[]>();
+
+  /** The headers of a quiet answer, laid out once: its `headers` are the same object each time. */
+  function flatHeaders(answer: Answer): readonly string[] {
+    const { headers = {}, body = '' } = answer;
+    const known = quietHeaders.get(headers);
+    if (known) return known;
+    const length = answer.status === 304 ? {} : { 'Content-Length': String(Buffer.byteLength(body)) };
+    const flat = Object.entries({ ...common, ...headers, ...length }).flat();
+    quietHeaders.set(headers, flat);
+    return flat;
+  }
+
   function send(request: IncomingMessage, response: ServerResponse, answer: Answer, started: number): void {
-    const traceId = traceIdOf(String(request.headers['traceparent'] ?? ''));
-    const body = answer.body ?? '';
-    response.writeHead(answer.status, {
-      'X-Trace-Id': traceId,
-      ...common,
-      ...answer.headers,
-      // 304 has no body, and no length of one.
-      ...(answer.status === 304 ? {} : { 'Content-Length': Buffer.byteLength(body) }),
-    });
-    response.end(request.method === 'HEAD' ? undefined : body);
+    const { method = '' } = request;
+    const { status, body = '' } = answer;
+    const traceId = answer.quiet === true ? '' : traceIdOf(String(request.headers['traceparent'] ?? ''));
+    if (answer.quiet === true) response.writeHead(status, flatHeaders(answer) as string[]);
+    else
+      response.writeHead(status, {
+        'X-Trace-Id': traceId,
+        ...common,
+        ...answer.headers,
+        'Content-Length': Buffer.byteLength(body),
+      });
+    response.end(method === 'HEAD' ? undefined : body);
+    count(method, status);
     const ms = performance.now() - started;
-    const { method } = request;
-    metrics.requests.inc({ area, method: method ?? '', status: `${Math.floor(answer.status / 100)}xx` });
-    metrics.requestSeconds.observe({ area }, ms / 1000);
-    logger.info({ traceId, area, method, status: answer.status, ms: Math.round(ms) }, 'request');
+    seconds.observe(ms / 1000);
+    if (answer.quiet !== true) logger.info({ traceId, area, method, status, ms: Math.round(ms) }, 'request');
   }
 
   return (request, response) => {
