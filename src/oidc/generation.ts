@@ -256,7 +256,15 @@ export function createGenerations(parts: GenerationParts): Generations {
       },
     ]);
     const hot = createHotPath(
-      { ...parts, issuer: config.issuer, records, subjects, refreshGrace, now },
+      {
+        ...parts,
+        issuer: config.issuer,
+        records,
+        subjects,
+        refreshGrace,
+        now,
+        instant: () => clock.now().getTime() / 1000,
+      },
       keys,
       {
         cookieKeys: secrets.cookieKeys,

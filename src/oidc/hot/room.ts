@@ -20,6 +20,8 @@ export interface HotParts {
   readonly refreshGrace: RefreshGrace;
   /** Seconds since 1970, whole. */
   now(): number;
+  /** Seconds since 1970, with fractions. */
+  instant(): number;
 }
 
 export interface Room extends HotParts {

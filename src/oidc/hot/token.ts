@@ -177,7 +177,7 @@ async function issue(
     sid: source.sid,
   };
   const [consumed, grant, holds] = await Promise.all([
-    options.consume(Date.now() / 1000),
+    options.consume(room.instant()),
     room.grant(source.grantId, source.clientId, source.accountId),
     room.holds(source),
     records.put(

@@ -11,7 +11,7 @@ export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
-  /** Public and the same for everyone: counted, but neither traced nor logged, as pictures are not. */
+  /** Public and the same for everyone: counted, but neither traced, timed nor logged. */
   readonly quiet?: boolean;
 }
 
@@ -52,7 +52,8 @@ export function answerDirectly(
     const known = quietHeaders.get(headers);
     if (known) return known;
     const length = answer.status === 304 ? {} : { 'Content-Length': String(Buffer.byteLength(body)) };
-    const flat = Object.entries({ ...common, ...headers, ...length }).flat();
+    // What concerns frames, referrers and one person's data says nothing of a public document.
+    const flat = Object.entries({ 'X-Content-Type-Options': 'nosniff', ...headers, ...length }).flat();
     quietHeaders.set(headers, flat);
     return flat;
   }
@@ -71,9 +72,10 @@ export function answerDirectly(
       });
     response.end(method === 'HEAD' ? undefined : body);
     count(method, status);
+    if (answer.quiet === true) return;
     const ms = performance.now() - started;
     seconds.observe(ms / 1000);
-    if (answer.quiet !== true) logger.info({ traceId, area, method, status, ms: Math.round(ms) }, 'request');
+    logger.info({ traceId, area, method, status, ms: Math.round(ms) }, 'request');
   }
 
   return (request, response) => {
