@@ -34,7 +34,7 @@ import { createPolicy, type SessionFactors } from './policy.ts';
 import { postAsGet } from './post-as-get.ts';
 import { publishOnce } from './published.ts';
 import { createRefreshGrace } from './refresh-grace.ts';
-import { manageRegistrations } from './registration.ts';
+import { asInvalidMetadata, manageRegistrations } from './registration.ts';
 import { API_SCOPES, claimsOf, OPENID_SCOPES } from './scopes.ts';
 import { CustodySigningKey } from './signing-key.ts';
 import type { OidcStore } from './store/store.ts';
@@ -105,7 +105,9 @@ export function createGenerations(parts: GenerationParts): Generations {
           scopes: Object.keys(OPENID_SCOPES),
           homeUri: `${config.issuer}/`,
         });
-        await portals.register(registration, 'dynamic-registration', { state: 'sandbox' });
+        await portals
+          .register(registration, 'dynamic-registration', { state: 'sandbox' })
+          .catch(asInvalidMetadata);
         if (typeof secret === 'string' && secret !== SECRET_ELSEWHERE)
           await portals.addSecret(registration.clientId, secret);
       },
