@@ -126,11 +126,11 @@ export function apiRoutes(parts: ApiParts): Middleware {
 function readOptions(text: string | undefined) {
   try {
     return sealingOptions.parse(text === undefined ? {} : JSON.parse(text));
-  } catch (cause) {
+  } catch {
+    // Without its cause, which quotes the text.
     throw new SealingError(
       'SEALING_OPTIONS_INVALID',
       'The part "options" is not JSON of the documented form.',
-      { cause },
     );
   }
 }

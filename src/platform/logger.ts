@@ -1,5 +1,5 @@
 /** Structured logs. Whatever could carry a secret or a person is cut out here, whoever logs it. */
-import { pino, stdTimeFunctions, type Logger } from 'pino';
+import { pino, stdSerializers, stdTimeFunctions, type Logger } from 'pino';
 
 export type { Logger };
 
@@ -21,6 +21,13 @@ const SECRET_FIELDS = [
   'login_hint',
 ];
 
+/** Of an error: what it is, what it says, where. Database drivers hang the values of the statement on theirs. */
+function describe(error: unknown): unknown {
+  if (!(error instanceof Error)) return { type: typeof error };
+  const { type, message, stack } = stdSerializers.err(error);
+  return { type, message, stack };
+}
+
 /**
  * @param level Least level that is written.
  * @param destination Where lines go; standard output when absent.
@@ -30,6 +37,7 @@ export function createLogger(level: string, destination?: { write(line: string):
     level,
     base: null,
     timestamp: stdTimeFunctions.isoTime,
+    serializers: { err: describe },
     redact: {
       paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`, `*.headers["${field}"]`]),
       censor: '[cut]',
