@@ -24,7 +24,7 @@ import type { Portal, Portals, Resources } from '../portals/index.ts';
 import { createAdapterFactory, endSessionsOf, keyOf } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
-import { apiResource, toConfiguration } from './configuration.ts';
+import { apiResource, toConfiguration, TTL } from './configuration.ts';
 import { createConsents } from './consents.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
@@ -219,6 +219,7 @@ export function createGenerations(parts: GenerationParts): Generations {
     };
     rememberFactors(provider);
     pingInBackground(provider, logger);
+    saveNewSessions(provider, config.issuer.startsWith('https:'));
     refreshGrace.attach(provider);
     report(provider, logger);
     provider.on('interaction.started', (ctx) => {
@@ -280,6 +281,23 @@ function rememberFactors(provider: Provider): void {
 
 /** A session ends in the session store, so its entry cannot be part of that change; it follows at once. */
 async function recordSignOut(ctx: KoaContextWithOIDC, parts: GenerationParts): Promise<void> {
+/** After an error the library shows the device page again, with a secret in a session that it has never saved, and cannot save then. */
+function saveNewSessions(provider: Provider, secure: boolean): void {
+  const prototype = provider.Session.prototype as unknown as {
+    readonly id: string;
+    readonly exp: number | undefined;
+    save(ttlSeconds: number): Promise<string>;
+    persist(): Promise<string>;
+  };
+  const persist = prototype.persist;
+  prototype.persist = function persistOrSave() {
+    if (this.exp !== undefined) return persist.call(this);
+    const cookie = { httpOnly: true, sameSite: 'lax', signed: true, secure, overwrite: true } as const;
+    Provider.ctx?.cookies.set(provider.cookieName('session'), this.id, cookie);
+    return this.save(TTL.Session);
+  };
+}
+
   const { session, route, params } = ctx.oidc;
   if (route !== 'end_session_confirm' || ctx.status !== 303 || !session?.accountId) return;
   const { accountId } = session;
