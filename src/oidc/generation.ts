@@ -26,6 +26,7 @@ import { approvalRoutes, createBackchannel, pingInBackground } from './backchann
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
 import { apiResource, toConfiguration, TTL } from './configuration.ts';
 import { createConsents } from './consents.ts';
+import { exactEndpoints } from './endpoints.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
@@ -218,8 +219,8 @@ export function createGenerations(parts: GenerationParts): Generations {
       return parts.logouts.enqueue({ clientId: this.clientId, accountId, sid });
     };
     rememberFactors(provider);
-    pingInBackground(provider, logger);
     saveNewSessions(provider, config.issuer.startsWith('https:'));
+    pingInBackground(provider, logger);
     refreshGrace.attach(provider);
     report(provider, logger);
     provider.on('interaction.started', (ctx) => {
@@ -230,6 +231,7 @@ export function createGenerations(parts: GenerationParts): Generations {
 
     const endpoints = compose(provider.middleware as unknown as Middleware[]);
     const middleware = compose<Context>([
+      exactEndpoints(),
       publishOnce(),
       postAsGet(),
       interactionRoutes({ ...parts, provider, consents, ownPages, restarts }),
@@ -279,8 +281,6 @@ function rememberFactors(provider: Provider): void {
   });
 }
 
-/** A session ends in the session store, so its entry cannot be part of that change; it follows at once. */
-async function recordSignOut(ctx: KoaContextWithOIDC, parts: GenerationParts): Promise<void> {
 /** After an error the library shows the device page again, with a secret in a session that it has never saved, and cannot save then. */
 function saveNewSessions(provider: Provider, secure: boolean): void {
   const prototype = provider.Session.prototype as unknown as {
@@ -298,6 +298,8 @@ function saveNewSessions(provider: Provider, secure: boolean): void {
   };
 }
 
+/** A session ends in the session store, so its entry cannot be part of that change; it follows at once. */
+async function recordSignOut(ctx: KoaContextWithOIDC, parts: GenerationParts): Promise<void> {
   const { session, route, params } = ctx.oidc;
   if (route !== 'end_session_confirm' || ctx.status !== 303 || !session?.accountId) return;
   const { accountId } = session;
