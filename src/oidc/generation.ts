@@ -43,6 +43,9 @@ import { createSubjects } from './subjects.ts';
 import type { PublishedKey } from './token-keys.ts';
 
 export interface GenerationParts {
+/** How far ahead an assertion may expire. */
+const REPLAY_MAX_SECONDS = 24 * 3600;
+
   readonly config: Config;
   readonly secrets: Secrets;
   readonly db: Db;
@@ -211,6 +214,8 @@ export function createGenerations(parts: GenerationParts): Generations {
     provider.ReplayDetection.unique = async function unique(iss, jti, exp) {
       const ttlSeconds = Math.max(1, Math.ceil(exp - clock.now().getTime() / 1000));
       return store.putOnce('ReplayDetection', keyOf(JSON.stringify([iss, jti])), '1', ttlSeconds);
+      // What would have to be remembered for longer is not taken (RFC 7523, section 3, rule 4).
+      if (!(ttlSeconds <= REPLAY_MAX_SECONDS)) return false;
     };
     // The library would call each portal while the person waits, once, and forget what failed. The calls go through the outbox instead.
     const prototype = provider.Client.prototype as unknown as LibraryClient;
