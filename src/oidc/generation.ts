@@ -23,6 +23,7 @@ import { deriveKey, type Secrets } from '../platform/secrets.ts';
 import type { Portal, Portals, Resources } from '../portals/index.ts';
 import { createAdapterFactory, endSessionsOf, keyOf } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
+import { boundedRequests } from './bounds.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
 import { apiResource, toConfiguration, TTL } from './configuration.ts';
 import { createConsents } from './consents.ts';
@@ -42,10 +43,10 @@ import type { OidcStore } from './store/store.ts';
 import { createSubjects } from './subjects.ts';
 import type { PublishedKey } from './token-keys.ts';
 
-export interface GenerationParts {
 /** How far ahead an assertion may expire. */
 const REPLAY_MAX_SECONDS = 24 * 3600;
 
+export interface GenerationParts {
   readonly config: Config;
   readonly secrets: Secrets;
   readonly db: Db;
@@ -213,9 +214,9 @@ export function createGenerations(parts: GenerationParts): Generations {
     // The library looks whether a `jti` was used and writes it later; two requests in parallel would both pass. One write decides instead.
     provider.ReplayDetection.unique = async function unique(iss, jti, exp) {
       const ttlSeconds = Math.max(1, Math.ceil(exp - clock.now().getTime() / 1000));
-      return store.putOnce('ReplayDetection', keyOf(JSON.stringify([iss, jti])), '1', ttlSeconds);
       // What would have to be remembered for longer is not taken (RFC 7523, section 3, rule 4).
       if (!(ttlSeconds <= REPLAY_MAX_SECONDS)) return false;
+      return store.putOnce('ReplayDetection', keyOf(JSON.stringify([iss, jti])), '1', ttlSeconds);
     };
     // The library would call each portal while the person waits, once, and forget what failed. The calls go through the outbox instead.
     const prototype = provider.Client.prototype as unknown as LibraryClient;
@@ -239,6 +240,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       exactEndpoints(),
       publishOnce(),
       postAsGet(),
+      boundedRequests(),
       interactionRoutes({ ...parts, provider, consents, ownPages, restarts }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
       manageRegistrations(portals),
