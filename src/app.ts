@@ -4,7 +4,7 @@ import { apiRoutes } from './api/routes.ts';
 import { createAuditLog, type AuditLog } from './audit/index.ts';
 import { consoleRoutes } from './console/routes.ts';
 import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
-import { createIdentity, createPasswordHasher, type Identity } from './identity/index.ts';
+import { createAccountCache, createIdentity, createPasswordHasher, type Identity } from './identity/index.ts';
 import {
   createLogoutOutbox,
   createMemoryStore,
@@ -26,6 +26,7 @@ import { connectPg } from './platform/db/pg.ts';
 import { openPglite } from './platform/db/pglite.ts';
 import { loadAssets } from './platform/http/assets.ts';
 import type { RequestState } from './platform/http/context.ts';
+import { answerDirectly } from './platform/http/direct.ts';
 import { answerErrors, observe } from './platform/http/edge.ts';
 import { createForms } from './platform/http/forms.ts';
 import { operations } from './platform/http/operations.ts';
@@ -33,7 +34,7 @@ import { createPages } from './platform/http/pages.ts';
 import { createPreferences } from './platform/http/preferences.ts';
 import { speakFor } from './platform/http/origin.ts';
 import { listen } from './platform/http/server.ts';
-import { refuseAmbiguous } from './platform/http/unambiguous.ts';
+import { headerTwice, refuseAmbiguous } from './platform/http/unambiguous.ts';
 import { loadLanguages } from './platform/i18n.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
@@ -54,6 +55,10 @@ export interface App {
   readonly seals: Seals;
   /** Logout calls that portals have not accepted. */
   readonly logouts: LogoutOutbox;
+  /** Locks an account: it signs in nowhere, and everywhere it is signed in ends. */
+  lockAccount(accountId: string, actor: string): Promise<void>;
+  /** Changes a password; every session that was begun with the old one ends. @throws {IdentityError} */
+  changePassword(change: Parameters<Identity['changePassword']>[0]): Promise<void>;
   /** Starts to answer. @returns the port. */
   start(): Promise<number>;
   /** Drains, then closes: no new connection, requests in flight end, then the stores. */
@@ -93,6 +98,8 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       logger,
     });
     const identity = createIdentity({ db, clock, audit, dataKey: secrets.dataKey, passwords });
+    const accounts = await createAccountCache({ db, identity });
+    closing.unshift(() => accounts.stop());
     const organisations = createOrganisations({ db, clock, audit });
     const portals: Awaited<ReturnType<typeof createPortals>> = await createPortals({
       db,
@@ -125,6 +132,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       metrics,
       audit,
       identity,
+      accounts,
       portals,
       resources,
       tokenKeys,
@@ -175,9 +183,25 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       oidc,
       seals,
       logouts,
+      async lockAccount(accountId, actor) {
+        await identity.setState(accountId, 'locked', actor);
+        await oidc.signOutEverywhere(accountId, 'account-locked', actor);
+      },
+      async changePassword(change) {
+        await identity.changePassword(change);
+        await oidc.signOutEverywhere(change.accountId, 'password-changed', change.accountId);
+      },
       async start() {
         const handle = koa.callback();
-        const server = await listen((request, response) => void handle(request, response), config);
+        const framework = (...[request, response]: Parameters<typeof handle>) =>
+          void handle(request, response);
+        const listener = answerDirectly(
+          { issuer: config.issuer, logger, metrics, area: 'oidc' },
+          // What is ambiguous is left to the framework, which refuses it.
+          (request) => (headerTwice(request) === undefined ? oidc.direct(request) : undefined),
+          framework,
+        );
+        const server = await listen(listener, config);
         closing.unshift(() => server.stop(config.drainSeconds * 1000));
         return server.port;
       },

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ZodError, prettifyError } from 'zod';
-import { createApp } from './app.ts';
+import { createApp, type App } from './app.ts';
 import { checkChain } from './audit/index.ts';
 import { runDemo } from './demo/demo.ts';
 import { ConfigError, readEnv, toConfig, type RawEnv } from './platform/config.ts';
@@ -20,6 +20,17 @@ const USAGE = `yinxin <command>
        [--port 3000] [--zhejiang-port 3001] [--guangdong-port 3002]
   migrate             bring the database to the newest version
   provision <file>    bring portals, organisations, units and seals to what a JSON file describes
+  portals             every portal with its state
+  portals approve|suspend <client_id>
+  portals secret <client_id> [--others-expire <seconds>]
+                      a new secret, shown once; the ones before stop after that time, or stay
+  portals token [--seconds 3600]
+                      an initial access token, with which one portal may register itself
+  accounts lock|unlock|sign-out <identifier>
+  accounts proof <identifier> <level> <method>
+                      record how sure it is who the holder is: 0 nothing checked ... 4 in person
+  keys                the keys that sign tokens
+  keys rotate [--now] announce new ones, which sign by schedule; --now: at once, and the old ones are gone
   logouts [resend]    logout calls that portals have not accepted; resend puts those given up back
   audit check         walk the audit chain and name the first thing that is wrong
 `;
@@ -29,6 +40,9 @@ const COMMANDS: Readonly<Record<string, (args: string[], env: RawEnv) => Promise
   demo,
   migrate: migrateOnly,
   provision: provisionFrom,
+  portals,
+  accounts,
+  keys,
   logouts,
   audit,
 };
@@ -91,13 +105,73 @@ async function migrateOnly(_args: string[], env: RawEnv): Promise<number> {
 async function provisionFrom([file]: string[], env: RawEnv): Promise<number> {
   if (file === undefined) return usage();
   const description: unknown = JSON.parse(readFileSync(file, 'utf8'));
-  const app = await createApp(toConfig(env), { logger: createLogger('warn') });
-  try {
+  return withApp(env, async (app) => {
     const { secrets, missingOfficers } = await provision(app, description);
     for (const [clientId, secret] of secrets) print(`${clientId} client_secret ${secret}`);
     for (const identifier of missingOfficers)
       print(`${identifier} has no account yet; run this again after registration`);
     return missingOfficers.length === 0 ? 0 : 1;
+  });
+}
+
+async function portals([act, ...rest]: string[], env: RawEnv): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: rest,
+    allowPositionals: true,
+    options: { 'others-expire': { type: 'string' }, seconds: { type: 'string', default: '3600' } },
+  });
+  const [clientId] = positionals;
+  return withApp(env, async (app) => {
+    if (act === undefined)
+      for (const portal of await app.portals.all())
+        print(`${portal.clientId} ${portal.state} ${portal.profile} ${portal.homeUri}`);
+    else if (act === 'token') print(await app.oidc.issueInitialAccessToken(Number(values.seconds)));
+    else if (clientId === undefined) return usage();
+    else if (act === 'approve') await app.portals.setState(clientId, 'approved', 'operator');
+    else if (act === 'suspend') await app.portals.setState(clientId, 'suspended', 'operator');
+    else if (act === 'secret') {
+      const seconds = values['others-expire'];
+      const options = seconds === undefined ? {} : { othersExpireAfter: Number(seconds) };
+      print(`${clientId} client_secret ${await app.portals.issueSecret(clientId, options)}`);
+    } else return usage();
+    return 0;
+  });
+}
+
+async function accounts([act, identifier, level, method]: string[], env: RawEnv): Promise<number> {
+  if (identifier === undefined) return usage();
+  return withApp(env, async (app) => {
+    const accountId = await app.identity.findInAnyState(identifier);
+    if (accountId === undefined) {
+      print('There is no such account.');
+      return 1;
+    }
+    if (act === 'lock') await app.lockAccount(accountId, 'operator');
+    else if (act === 'unlock') await app.identity.setState(accountId, 'active', 'operator');
+    else if (act === 'sign-out') await app.oidc.signOutEverywhere(accountId, 'operator', 'operator');
+    else if (act === 'proof' && level !== undefined && /^[0-4]$/.test(level) && method !== undefined)
+      await app.identity.recordProofing(accountId, { level: Number(level), method }, 'operator');
+    else return usage();
+    return 0;
+  });
+}
+
+async function keys([act, ...rest]: string[], env: RawEnv): Promise<number> {
+  const { values } = parseArgs({ args: rest, options: { now: { type: 'boolean', default: false } } });
+  if (act !== undefined && act !== 'rotate') return usage();
+  return withApp(env, async (app) => {
+    if (act === 'rotate') await app.tokenKeys.rotate(values);
+    for (const key of await app.tokenKeys.all())
+      print(`${key.keyId} ${key.alg} ${key.state} since ${key.since.toISOString()}`);
+    return 0;
+  });
+}
+
+/** Runs `work` with the program started but not listening. */
+async function withApp(env: RawEnv, work: (app: App) => Promise<number>): Promise<number> {
+  const app = await createApp(toConfig(env), { logger: createLogger('warn') });
+  try {
+    return await work(app);
   } finally {
     await app.stop();
   }
@@ -105,29 +179,23 @@ async function provisionFrom([file]: string[], env: RawEnv): Promise<number> {
 
 async function logouts([act]: string[], env: RawEnv): Promise<number> {
   if (act !== undefined && act !== 'resend') return usage();
-  const app = await createApp(toConfig(env), { logger: createLogger('warn') });
-  try {
+  return withApp(env, async (app) => {
     if (act === 'resend') print(`${await app.logouts.resend()} put back`);
     for (const call of await app.logouts.undelivered())
       print(
         `${call.id} ${call.clientId} ${call.state} after ${call.attempts} tries: ${call.lastProblem ?? 'not tried yet'}`,
       );
     return 0;
-  } finally {
-    await app.stop();
-  }
+  });
 }
 
 async function audit([act]: string[], env: RawEnv): Promise<number> {
   if (act !== 'check') return usage();
-  const app = await createApp(toConfig(env), { logger: createLogger('warn') });
-  try {
+  return withApp(env, async (app) => {
     const { entries, finding } = await checkChain(app.audit);
     print(finding ? `entry ${finding.seq}: ${finding.problem}` : `${entries} entries, chain intact`);
     return finding ? 1 : 0;
-  } finally {
-    await app.stop();
-  }
+  });
 }
 
 function usage(): number {

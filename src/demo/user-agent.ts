@@ -104,9 +104,10 @@ export class UserAgent {
 
 function readForms(html: string, base: URL): Form[] {
   return [...html.matchAll(/<form\b([^>]*)>([\s\S]*?)<\/form>/g)].map(([, attributes = '', content = '']) => {
-    const inputs = [...content.matchAll(/<input\b([^>]*)>/g)].map(
-      ([, input = '']) => [attribute(input, 'name'), attribute(input, 'value')] as const,
-    );
+    const inputs = [...content.matchAll(/<input\b([^>]*)>/g)]
+      // A box that is not ticked is not sent.
+      .filter(([, input = '']) => attribute(input, 'type') !== 'checkbox' || /\bchecked\b/.test(input))
+      .map(([, input = '']) => [attribute(input, 'name'), attribute(input, 'value')] as const);
     return {
       action: new URL(attribute(attributes, 'action'), base),
       fields: Object.fromEntries(inputs.filter(([name]) => name !== '')),

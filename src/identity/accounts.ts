@@ -65,6 +65,8 @@ export interface Identity {
   account(id: string): Promise<Account | undefined>;
   /** The active account that an identifier leads to. */
   find(identifier: string): Promise<AccountId | undefined>;
+  /** The account that an identifier leads to, locked ones included: for operators. */
+  findInAnyState(identifier: string): Promise<AccountId | undefined>;
 }
 
 export function createIdentity(parts: {
@@ -268,6 +270,16 @@ export function createIdentity(parts: {
         proofing: first.proofing,
         methods: ['pwd'],
       };
+    },
+
+    async findInAnyState(text) {
+      const identifier = parseIdentifier(text);
+      if (!identifier) return undefined;
+      const [row] = await db.query<{ account_id: AccountId }>(
+        'SELECT account_id FROM account_identifiers WHERE kind = $1 AND blind_index = $2',
+        [identifier.kind, indexOf(identifier)],
+      );
+      return row?.account_id;
     },
 
     async find(text) {

@@ -84,7 +84,7 @@ export function createBackchannel(parts: {
             client.clientId,
             cipher.encrypt(Buffer.from(request.jti), id),
             now,
-            new Date((request.exp ?? 0) * 1000),
+            new Date(now.getTime() + request.expiration * 1000),
           ],
         );
         await db.query('DELETE FROM backchannel_requests WHERE account_id = $1 AND expires_at < $2', [

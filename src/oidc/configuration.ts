@@ -14,7 +14,7 @@ import type {
 import { errors } from 'oidc-provider';
 import { LADDER, type Assurable } from '../identity/index.ts';
 import { PROFILES, type Portal, type Profile } from '../portals/index.ts';
-import { addScopes, type Agreement } from './consents.ts';
+import { addScopes, applyAgreement, type Agreement } from './consents.ts';
 import { RICH_TYPES, validateRich } from './rich-requests.ts';
 import { OPENID_SCOPES, personalClaimOf, SCOPES } from './scopes.ts';
 import type { CustodySigningKey } from './signing-key.ts';
@@ -213,12 +213,13 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       },
       introspection: {
         enabled: true,
-        allowedPolicy: (_ctx, client, token) => {
-          const { aud } = token as { aud?: string | string[] };
-          return (
+        async allowedPolicy(_ctx, client, token) {
+          const { aud, accountId } = token as { aud?: string | string[]; accountId?: string };
+          const allowed =
             token.clientId === client.clientId ||
-            [aud ?? []].flat().some((audience) => parts.mayIntrospect(client.clientId, audience))
-          );
+            [aud ?? []].flat().some((audience) => parts.mayIntrospect(client.clientId, audience));
+          // The library asks nobody whether the person may still be spoken for.
+          return allowed && (accountId === undefined || (await parts.account(accountId)) !== undefined);
         },
       },
       jwtIntrospection: { enabled: true },
@@ -314,12 +315,12 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
         existing ?? new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
       const agreement = await parts.agreed(session.accountId, client.clientId);
       addScopes(grant, { '': WITHOUT_CONSENT });
-      addScopes(grant, agreement.scopes);
-      grant.addOIDCClaims([
-        ...agreement.claims,
-        ...(agreement.scopes[''] ?? []).flatMap((scope): readonly string[] => SCOPES[scope]?.claims ?? []),
-      ]);
-      grant.rejectOIDCClaims([...agreement.refused, ...notAllowed(ctx.oidc, parts.portalOf(client))]);
+      // A claim that comes with an agreed scope is agreed to when it is asked for by itself, too.
+      grant.addOIDCClaims(
+        (agreement.scopes[''] ?? []).flatMap((scope): readonly string[] => SCOPES[scope]?.claims ?? []),
+      );
+      applyAgreement(grant, agreement);
+      grant.rejectOIDCClaims(notAllowed(ctx.oidc, parts.portalOf(client)));
       await grant.save();
       return grant;
     },

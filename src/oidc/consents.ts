@@ -26,6 +26,16 @@ export interface Agreement {
   readonly refused: readonly string[];
 }
 
+/** Writes an agreement into a grant: a claim's newest decision is the one that counts. */
+export function applyAgreement(grant: Grant, { scopes, claims, refused }: Agreement): void {
+  addScopes(grant, scopes);
+  grant.addOIDCClaims([...claims]);
+  // The library has a way to reject a claim and none to take that back.
+  const { openid } = (grant as { rejected?: { openid?: { claims?: string[] } } }).rejected ?? {};
+  if (openid?.claims) openid.claims = openid.claims.filter((claim) => !claims.includes(claim));
+  grant.rejectOIDCClaims([...refused]);
+}
+
 export interface Consents {
   /** Remembers what was agreed to, with its audit entry, in one transaction. A claim's newest decision is the one that counts. */
   remember(accountId: string, clientId: string, agreement: Agreement): Promise<void>;

@@ -6,12 +6,13 @@ import { randomBytes } from 'node:crypto';
 import compose from 'koa-compose';
 import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import type { AuditLog } from '../audit/index.ts';
-import type { Assurable, Factors, Identity } from '../identity/index.ts';
+import type { AccountCache, Assurable, Factors, Identity } from '../identity/index.ts';
 import { createCipher } from '../platform/cipher.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Config } from '../platform/config.ts';
 import type { Db } from '../platform/db/db.ts';
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
+import type { DirectHandler } from '../platform/http/direct.ts';
 import type { Forms } from '../platform/http/forms.ts';
 import { speakFor } from '../platform/http/origin.ts';
 import { createOutboundFetch } from '../platform/http/outbound.ts';
@@ -21,23 +22,25 @@ import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
 import type { Portal, Portals, Resources } from '../portals/index.ts';
-import { createAdapterFactory, endSessionsOf, keyOf } from './adapter.ts';
+import { createAdapterFactory, endSessionsOf } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
 import { boundedRequests } from './bounds.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
 import { apiResource, toConfiguration, TTL } from './configuration.ts';
 import { createConsents } from './consents.ts';
 import { exactEndpoints } from './endpoints.ts';
+import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
 import { createOwnPages } from './own-pages.ts';
 import { createPolicy, type SessionFactors } from './policy.ts';
 import { postAsGet } from './post-as-get.ts';
-import { publishOnce } from './published.ts';
+import { createPublished } from './published.ts';
 import { createRefreshGrace } from './refresh-grace.ts';
 import { asInvalidMetadata, manageRegistrations } from './registration.ts';
 import { API_SCOPES, claimsOf, OPENID_SCOPES } from './scopes.ts';
+import { createRecords, keyOf } from './records.ts';
 import { CustodySigningKey } from './signing-key.ts';
 import type { OidcStore } from './store/store.ts';
 import { createSubjects } from './subjects.ts';
@@ -56,6 +59,7 @@ export interface GenerationParts {
   readonly metrics: Metrics;
   readonly audit: AuditLog;
   readonly identity: Identity;
+  readonly accounts: AccountCache;
   readonly portals: Portals;
   readonly resources: Resources;
   readonly forms: Forms;
@@ -69,6 +73,8 @@ export interface GenerationParts {
 export interface Generation {
   readonly provider: Provider;
   readonly middleware: Middleware;
+  /** Answers plain requests before the framework. */
+  readonly direct: DirectHandler;
   /** Makes one back-channel logout call. @throws when the portal does not accept it. */
   callPortal(client: Client, accountId: string, sid: string | undefined): Promise<void>;
 }
@@ -88,21 +94,25 @@ export interface Generations {
 }
 
 export function createGenerations(parts: GenerationParts): Generations {
-  const { config, secrets, store, clock, identity, portals, resources, pages, logger } = parts;
+  const { config, secrets, store, clock, portals, resources, pages, logger } = parts;
   const apiUri = apiResource(config.issuer);
   const now = () => Math.floor(clock.now().getTime() / 1000);
   const cipher = createCipher(deriveKey(secrets.dataKey, 'oidc-store'));
+  const records = createRecords({ store, cipher });
   const subjects = createSubjects(parts);
   const consents = createConsents(parts);
-  const restarts = createRestarts({ store, cipher, clock, issuer: config.issuer });
+  const restarts = createRestarts({ records, clock, issuer: config.issuer });
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
-  const refreshGrace = createRefreshGrace({ store, cipher, clock });
+  const refreshGrace = createRefreshGrace({ records });
   const backchannel = createBackchannel(parts);
-  const outboundFetch = createOutboundFetch(config.outboundNetworks) as typeof fetch;
+  const outboundFetch = createOutboundFetch(
+    config.outboundNetworks,
+    config.outboundAuthorities,
+  ) as typeof fetch;
   const adapter = createAdapterFactory({
     store,
     clock,
-    cipher,
+    records,
     findPortal: (clientId) => portals.find(clientId),
     clients: {
       async save({ client_secret: secret, ...metadata }) {
@@ -157,7 +167,7 @@ export function createGenerations(parts: GenerationParts): Generations {
         signingKeys: keys.map((key) => new CustodySigningKey(key)),
         fetch: outboundFetch,
         async account(accountId) {
-          const account = await identity.account(accountId);
+          const account = await parts.accounts.account(accountId);
           return account && { claims: claimsOf(account), assurable: account };
         },
         async subjectOf(accountId, clientId) {
@@ -235,10 +245,11 @@ export function createGenerations(parts: GenerationParts): Generations {
       if (ctx.oidc.client) ownPages.rememberOrigin(ctx, ctx.oidc.client.clientId);
     });
 
+    const published = createPublished();
     const endpoints = compose(provider.middleware as unknown as Middleware[]);
     const middleware = compose<Context>([
       exactEndpoints(),
-      publishOnce(),
+      published.middleware,
       postAsGet(),
       boundedRequests(),
       interactionRoutes({ ...parts, provider, consents, ownPages, restarts }),
@@ -256,9 +267,18 @@ export function createGenerations(parts: GenerationParts): Generations {
         await recordSignOut(oidcCtx as KoaContextWithOIDC, parts);
       },
     ]);
+    const hot = createHotPath(
+      { ...parts, issuer: config.issuer, records, subjects, refreshGrace, now },
+      keys,
+      {
+        cookieKeys: secrets.cookieKeys,
+        sessionCookie: provider.cookieName('session'),
+      },
+    );
     return {
       provider,
       middleware,
+      direct: (request) => published.direct(request) ?? (config.hotPath ? hot(request) : undefined),
       callPortal: (client, accountId, sid) =>
         callOfLibrary.call(client as unknown as LibraryClient, accountId, sid),
     };
@@ -267,7 +287,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   return {
     build,
     endSessions: (accountId) =>
-      endSessionsOf(accountId, { store, cipher }, async (clientId, sid) => {
+      endSessionsOf(accountId, { store, records }, async (clientId, sid) => {
         const portal = await portals.find(clientId);
         if (portal?.backchannelLogoutUri !== undefined)
           await parts.logouts.enqueue({ clientId, accountId, sid });

@@ -1,4 +1,5 @@
 /** When a person is asked something before a request is answered: oidc-provider's checks, with assurance and an end to every loop. */
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
 import { decide, type Assurable, type Decision, type Factors, type Wanted } from '../identity/index.ts';
 import type { Portal } from '../portals/index.ts';
@@ -47,6 +48,15 @@ export function decideAssurance(ctx: KoaContextWithOIDC, parts: PolicyParts): De
   });
 }
 
+/** The library checks a hint when a request comes in, and forgets it before the answer. It was verified then; its words still hold. */
+function recallHint({ route, params, entities }: KoaContextWithOIDC['oidc']): void {
+  const hint = params?.['id_token_hint'];
+  if (route === 'resume' && typeof hint === 'string' && !('IdTokenHint' in entities))
+    Object.assign(entities, {
+      IdTokenHint: { header: decodeProtectedHeader(hint), payload: decodeJwt(hint) },
+    });
+}
+
 export function createPolicy(parts: PolicyParts): InstanceType<typeof interactionPolicy.Prompt>[] {
   const policy = base();
   const login = policy.get('login');
@@ -58,6 +68,7 @@ export function createPolicy(parts: PolicyParts): InstanceType<typeof interactio
     new Check(
       'assurance',
       'a level of assurance was asked for that another factor would reach',
+      'login_required',
       (ctx) => {
         const decision = decideAssurance(ctx, parts);
         if (decision?.kind === 'reached') {
@@ -84,6 +95,7 @@ export function createPolicy(parts: PolicyParts): InstanceType<typeof interactio
     if (!check) throw new TypeError(`the library has no check ${reason}`);
     const mismatches = check.check;
     check.check = async (ctx) => {
+      recallHint(ctx.oidc);
       const mismatch = await mismatches(ctx);
       if (mismatch && ctx.oidc.result?.login)
         throw new errors.LoginRequired('the person who signed in is not the one that was asked for');

@@ -1,6 +1,7 @@
 /** Discovery and JWKS (OpenID Connect Discovery 1.0, RFC 8414, RFC 7517) as ready bytes: made once, answered with ETag and Cache-Control. */
 import { createHash } from 'node:crypto';
 import type { Middleware } from '../platform/http/context.ts';
+import type { Answer, DirectHandler } from '../platform/http/direct.ts';
 import { ROUTES } from './configuration.ts';
 
 const PATHS: ReadonlySet<string> = new Set([
@@ -17,32 +18,51 @@ interface Ready {
   readonly etag: string;
 }
 
-/** Keeps what the library answers the first time; none of it depends on the request. */
-export function publishOnce(): Middleware {
+export interface Published {
+  /** Asks the library the first time, and keeps what it says; none of it depends on the request. */
+  readonly middleware: Middleware;
+  /** Answers with what is kept. */
+  readonly direct: DirectHandler;
+}
+
+export function createPublished(): Published {
   const ready = new Map<string, Ready>();
-  return async function published(ctx, next) {
-    if (!PATHS.has(ctx.path) || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
-    let document = ready.get(ctx.path);
-    if (!document) {
-      await next();
-      if (ctx.status !== 200) return;
-      const published = ctx.path === ROUTES.jwks ? ctx.body : trueMetadata(ctx.body as object);
-      const body = Buffer.from(JSON.stringify(published));
-      const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-      document = { body, etag, type: ctx.response.get('content-type') };
-      ready.set(ctx.path, document);
-    }
-    ctx.state.area = 'oidc';
-    ctx.set('Cache-Control', `public, max-age=${PUBLISHED_MAX_AGE}`);
-    ctx.set('Access-Control-Allow-Origin', '*');
-    ctx.set('ETag', document.etag);
-    if (hasCopy(ctx.get('if-none-match'), document.etag)) {
-      ctx.status = 304;
-      return;
-    }
-    ctx.status = 200;
-    ctx.type = document.type;
-    ctx.body = document.body;
+
+  function answer(document: Ready, ifNoneMatch: string): Answer {
+    const headers = {
+      'Cache-Control': `public, max-age=${PUBLISHED_MAX_AGE}`,
+      'Access-Control-Allow-Origin': '*',
+      ETag: document.etag,
+    };
+    return hasCopy(ifNoneMatch, document.etag)
+      ? { status: 304, headers }
+      : { status: 200, headers: { ...headers, 'Content-Type': document.type }, body: document.body };
+  }
+
+  return {
+    direct(request) {
+      const { url = '', method, headers } = request;
+      const document = method === 'GET' || method === 'HEAD' ? ready.get(url) : undefined;
+      return document && answer(document, headers['if-none-match'] ?? '');
+    },
+    async middleware(ctx, next) {
+      if (!PATHS.has(ctx.path) || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
+      let document = ready.get(ctx.path);
+      if (!document) {
+        await next();
+        if (ctx.status !== 200) return;
+        const published = ctx.path === ROUTES.jwks ? ctx.body : trueMetadata(ctx.body as object);
+        const body = Buffer.from(JSON.stringify(published));
+        const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+        document = { body, etag, type: ctx.response.get('content-type') };
+        ready.set(ctx.path, document);
+      }
+      const { status, headers = {}, body } = answer(document, ctx.get('if-none-match'));
+      ctx.state.area = 'oidc';
+      ctx.status = status;
+      ctx.set(headers);
+      if (body !== undefined) ctx.body = body;
+    },
   };
 }
 

@@ -49,6 +49,10 @@ export interface Config {
   /** Largest document that is sealed or verified, in bytes. Default 64 MiB. */
   readonly documentMaxBytes: number;
   /** Seconds that a stopping process gives the requests in flight. Default 20. */
+  /** Certificate authorities (PEM) trusted for outbound calls besides the public ones. */
+  readonly outboundAuthorities: readonly string[];
+  /** Whether plain requests are answered without the library. */
+  readonly hotPath: boolean;
   readonly drainSeconds: number;
   /** Seconds that a token key is announced before it signs, signs, and stays published after. */
   readonly tokenKeys: { readonly announced: number; readonly signing: number; readonly retired: number };
@@ -67,8 +71,9 @@ export interface Settings {
 /** Raw variables: what the environment says, before any meaning. */
 export type RawEnv = Readonly<Record<string, string | undefined>>;
 
-/** Secrets may be given as files (`DATA_KEY_FILE=/run/secrets/data-key`), as container platforms mount them. */
+/** Secrets and certificates may be given as files (`DATA_KEY_FILE=/run/secrets/data-key`), as container platforms mount them. */
 const FILE_VARIABLES = [
+  'OUTBOUND_AUTHORITIES',
   'DATABASE_URL',
   'REDIS_URL',
   'KEY_ENCRYPTION_KEY',
@@ -124,10 +129,12 @@ const variables = z.object({
     .regex(/^[a-z0-9-]{1,32}$/, 'is not 1 to 32 of a-z, 0-9 and -')
     .default('yx'),
   OUTBOUND_NETWORKS: z.string().optional(),
+  OUTBOUND_AUTHORITIES: z.string().optional(),
   ARGON2_MEMORY_KIB: wholeNumber(7168, 4_194_304, 19_456),
   ARGON2_PASSES: wholeNumber(1, 100, 2),
   ARGON2_LANES: wholeNumber(1, 64, 1),
   DOCUMENT_MAX_BYTES: wholeNumber(1024, 1_073_741_824, 67_108_864),
+  HOT_PATH: z.enum(['on', 'off'], 'is not on or off').default('on'),
   DRAIN_SECONDS: wholeNumber(0, 600, 20),
   TOKEN_KEY_ANNOUNCED_HOURS: wholeNumber(1, 720, 24),
   TOKEN_KEY_SIGNING_DAYS: wholeNumber(2, 730, 90),
@@ -197,8 +204,10 @@ export function toConfig(raw: RawEnv): Settings {
     redis: env.REDIS_URL === undefined ? undefined : { url: env.REDIS_URL },
     redisKeyPrefix: env.REDIS_KEY_PREFIX,
     outboundNetworks,
+    outboundAuthorities: raw['OUTBOUND_AUTHORITIES'] === undefined ? [] : [raw['OUTBOUND_AUTHORITIES']],
     argon2: { memoryKiB: env.ARGON2_MEMORY_KIB, passes: env.ARGON2_PASSES, lanes: env.ARGON2_LANES },
     documentMaxBytes: env.DOCUMENT_MAX_BYTES,
+    hotPath: env.HOT_PATH === 'on',
     drainSeconds: env.DRAIN_SECONDS,
     tokenKeys: {
       announced: env.TOKEN_KEY_ANNOUNCED_HOURS * 3600,

@@ -122,6 +122,44 @@ test('the session id changes at sign-in, and the one before it is worth nothing'
   expect(cookies.find((cookie) => cookie.key === 'yx_session')?.value).not.toBe('planted');
 });
 
+test.each([
+  ['locking an account', async (accountId: string) => t.app.lockAccount(accountId, 'operator')],
+  [
+    'signing out everywhere',
+    async (accountId: string) => t.app.oidc.signOutEverywhere(accountId, 'operator', 'operator'),
+  ],
+  [
+    'changing the password',
+    async (accountId: string, present: string) =>
+      t.app.changePassword({ accountId, present, password: `${present} anew` }),
+  ],
+])('%s ends every session on every device and tells every portal', async (_what, act) => {
+  const other = newPerson();
+  const { accountId } = await t.app.identity.register(other);
+  const [phone, desktop] = [new UserAgent(), new UserAgent()];
+  const first = await signIn(zhejiang, phone, other);
+  const tokens = await zhejiang.redeem(first.callback, first);
+  await signIn(guangdong, desktop, other);
+  zhejiang.logouts.length = 0;
+  guangdong.logouts.length = 0;
+
+  await act(accountId, other.password);
+
+  await expect.poll(() => zhejiang.logouts).toHaveLength(1);
+  await expect.poll(() => guangdong.logouts).toHaveLength(1);
+  for (const [rp, browser] of [
+    [zhejiang, phone],
+    [guangdong, desktop],
+  ] as const) {
+    const page = await browser.get((await rp.begin({ prompt: 'none' })).url, rp.redirectUri);
+    expect(page.url.searchParams.get('error')).toBe('login_required');
+  }
+  const userinfo = await fetch(`${t.origin}/userinfo`, {
+    headers: { Authorization: `Bearer ${tokens.access_token}` },
+  });
+  expect(userinfo.status).toBe(401);
+});
+
 test('a different person signing in over a live session signs the first one out, by a page of ours', async () => {
   const { browser } = await signedInAtBoth();
   const other = newPerson();

@@ -1,6 +1,8 @@
 /** Two server processes on one PostgreSQL and one Redis, with portals registered. */
 import { randomBytes } from 'node:crypto';
+import { exportJWK, generateKeyPair } from 'jose';
 import { createApp } from '../../src/app.ts';
+import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
 import { toConfig, type RawEnv } from '../../src/platform/config.ts';
 import { freePort } from '../setup/services.ts';
 import { newSecrets } from '../support/app.ts';
@@ -34,7 +36,30 @@ export async function startField(stores: { databaseUrl: string; redisUrl: string
   const app = await createApp(toConfig(env), { logger: silentLogger });
   const origin = `http://localhost:${ports[0]}`;
   const rps = await Promise.all(
-    Array.from({ length: 9 }, (_, i) => registerRelyingParty({ app, origin }, { clientId: `race-${i}` })),
+    Array.from({ length: 9 }, (_, i) =>
+      registerRelyingParty(
+        { app, origin },
+        {
+          clientId: `race-${i}`,
+          registration: { metadata: { grant_types: ['authorization_code', 'refresh_token'] } },
+        },
+      ),
+    ),
+  );
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const signingRp = await registerRelyingParty(
+    { app, origin },
+    {
+      clientId: 'race-signing',
+      registration: {
+        metadata: {
+          grant_types: ['authorization_code', 'client_credentials', DEVICE_CODE, CIBA],
+          token_endpoint_auth_method: 'private_key_jwt',
+          backchannel_token_delivery_mode: 'poll',
+          jwks: { keys: [{ ...(await exportJWK(publicKey)) }] },
+        },
+      },
+    },
   );
   const [rp, ...eight] = rps;
   if (!rp) throw new Error('no portal');
@@ -44,9 +69,13 @@ export async function startField(stores: { databaseUrl: string; redisUrl: string
     origins: [origin, `http://localhost:${ports[1]}`],
     rp,
     eight,
+    signing: { clientId: 'race-signing', privateKey, rp: signingRp },
     register: (person) => app.identity.register(person),
     async stop() {
-      await Promise.all([...rps.map((portal) => portal.stop()), ...processes.map((server) => server.stop())]);
+      await Promise.all([
+        ...[...rps, signingRp].map((portal) => portal.stop()),
+        ...processes.map((server) => server.stop()),
+      ]);
       await app.stop();
     },
   };

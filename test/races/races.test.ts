@@ -3,7 +3,16 @@ import { connectPg } from '../../src/platform/db/pg.ts';
 import { createDatabase } from '../support/databases.ts';
 import { silentLogger } from '../support/logger.ts';
 import { startField, type RunningField } from './field.ts';
-import { openEightPortals, raceForCode, raceForRequestUri } from './races.ts';
+import {
+  openEightPortals,
+  raceForAssertion,
+  raceForBackchannel,
+  raceForCode,
+  raceForDevice,
+  raceForProof,
+  raceForRefresh,
+  raceForRequestUri,
+} from './races.ts';
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
 let field: RunningField;
@@ -46,6 +55,25 @@ test('of twenty that use one pushed request at two processes exactly one gets a 
   const { codes, errors, serverErrors } = await raceForRequestUri(field);
   expect({ codes, serverErrors }).toEqual({ codes: 1, serverErrors: 0 });
   expect(errors).toEqual(['invalid_request_uri']);
+});
+
+test('of twenty that show one client assertion or one DPoP proof exactly one is let in', async () => {
+  expect(await raceForAssertion(field)).toEqual({ won: 1, errors: ['invalid_client'], serverErrors: 0 });
+  expect(await raceForProof(field)).toEqual({ won: 1, errors: ['invalid_grant'], serverErrors: 0 });
+});
+
+test('of twenty that confirm one device code exactly one goes on, and of twenty that redeem it exactly one gets tokens', async () => {
+  const { confirmed, redeemed } = await raceForDevice(field);
+  expect(confirmed).toMatchObject({ won: 1, serverErrors: 0 });
+  expect(redeemed).toEqual({ won: 1, errors: ['invalid_grant'], serverErrors: 0 });
+});
+
+test('of twenty that redeem one approved backchannel request exactly one gets tokens', async () => {
+  expect(await raceForBackchannel(field)).toEqual({ won: 1, errors: ['invalid_grant'], serverErrors: 0 });
+});
+
+test('twenty that refresh with one token at once, as tabs of one browser do, get one and the same answer', async () => {
+  expect(await raceForRefresh(field)).toEqual({ different: 1, statuses: [200], livesOn: 200 });
 });
 
 test('eight portals opened at once in one session are all reached when it ends', async () => {

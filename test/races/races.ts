@@ -1,5 +1,7 @@
 /** Races against two server processes on one PostgreSQL and one Redis. The short form runs with the tests, the long one as `npm run races`. */
+import { randomUUID, type webcrypto } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { UserAgent } from '../../src/demo/user-agent.ts';
 import { newPerson, signIn, type Person, type RelyingParty } from '../support/relying-party.ts';
 
@@ -7,10 +9,192 @@ export interface Field {
   readonly origins: readonly [string, string];
   readonly rp: RelyingParty;
   readonly eight: readonly RelyingParty[];
+  /** A portal that signs its assertions, for the machine grants, devices and CIBA. */
+  readonly signing: SigningPortal;
   register(person: Person): Promise<unknown>;
 }
 
+export interface SigningPortal {
+  readonly clientId: string;
+  readonly privateKey: webcrypto.CryptoKey;
+  readonly rp: RelyingParty;
+}
+
 const PARALLEL = 20;
+
+/** What twenty requests at once, half of them at each process, were answered. */
+export interface Tally {
+  /** How many had what only one may have. */
+  readonly won: number;
+  readonly errors: string[];
+  readonly serverErrors: number;
+}
+
+async function tally(
+  origins: readonly [string, string],
+  request: (origin: string, i: number) => Promise<Response>,
+  wins: (status: number, body: string) => boolean = (status) => status === 200,
+): Promise<Tally> {
+  const answers = await Promise.all(
+    Array.from({ length: PARALLEL }, async (_, i) => {
+      const response = await request(origins[i % 2] ?? origins[0], i);
+      return { status: response.status, body: await response.text() };
+    }),
+  );
+  const errorIn = (body: string) =>
+    body.startsWith('{') ? ((JSON.parse(body) as { error?: string }).error ?? []) : [];
+  return {
+    won: answers.filter(({ status, body }) => wins(status, body)).length,
+    errors: [...new Set(answers.flatMap(({ body }) => errorIn(body)))],
+    serverErrors: answers.filter(({ status }) => status >= 500).length,
+  };
+}
+
+async function assertionOf(
+  { clientId, privateKey }: SigningPortal,
+  audience: string,
+): Promise<URLSearchParams> {
+  const assertion = await new SignJWT({ jti: randomUUID() })
+    .setProtectedHeader({ alg: 'ES256' })
+    .setIssuer(clientId)
+    .setSubject(clientId)
+    .setAudience(audience)
+    .setIssuedAt()
+    .setExpirationTime('1m')
+    .sign(privateKey);
+  return new URLSearchParams({
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: assertion,
+  });
+}
+
+async function signed(
+  field: Field,
+  origin: string,
+  path: string,
+  parameters: Record<string, string>,
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  const body = await assertionOf(field.signing, field.origins[0]);
+  for (const [name, value] of Object.entries(parameters)) body.set(name, value);
+  return fetch(`${origin}${path}`, { method: 'POST', headers, body });
+}
+
+/** One client assertion shown by twenty at once. */
+export async function raceForAssertion(field: Field): Promise<Tally> {
+  const body = await assertionOf(field.signing, field.origins[0]);
+  body.set('grant_type', 'client_credentials');
+  return tally(field.origins, (origin) => fetch(`${origin}/token`, { method: 'POST', body }));
+}
+
+/** One DPoP proof shown by twenty at once, each with a client assertion of its own. */
+export async function raceForProof(field: Field): Promise<Tally> {
+  const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true });
+  const proof = await new SignJWT({ jti: randomUUID(), htm: 'POST', htu: `${field.origins[0]}/token` })
+    .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: await exportJWK(publicKey) })
+    .setIssuedAt()
+    .sign(privateKey);
+  return tally(field.origins, (origin) =>
+    signed(field, origin, '/token', { grant_type: 'client_credentials' }, { DPoP: proof }),
+  );
+}
+
+/** One device code confirmed by twenty at once, each in a browser of its own; then redeemed by twenty at once. */
+export async function raceForDevice(field: Field): Promise<{ confirmed: Tally; redeemed: Tally }> {
+  const { origins } = field;
+  const device = (await (
+    await signed(field, origins[0], '/device/authorization', { scope: 'openid' })
+  ).json()) as { device_code: string; user_code: string };
+  const person = newPerson();
+  await field.register(person);
+  const browsers = await Promise.all(
+    Array.from({ length: PARALLEL }, async () => {
+      const browser = new UserAgent();
+      const page = await browser.get(`${origins[0]}/device`);
+      return { browser, page: await browser.submit(page, { user_code: device.user_code }, '/device') };
+    }),
+  );
+  const confirmed = await tally(
+    origins,
+    async (origin, i) => {
+      const { browser, page } = browsers[i] ?? { browser: new UserAgent(), page: undefined };
+      return fetch(`${origin}/device`, {
+        method: 'POST',
+        redirect: 'manual',
+        headers: { Cookie: await browser.jar.getCookieString(origins[0]), Accept: 'text/html' },
+        body: new URLSearchParams({ ...page?.forms[0]?.fields, confirm: 'yes' }),
+      });
+    },
+    (status) => status === 303,
+  );
+  // A code that has been confirmed once more by one browser alone, all the way.
+  const second = (await (
+    await signed(field, origins[0], '/device/authorization', { scope: 'openid' })
+  ).json()) as { device_code: string; user_code: string };
+  const browser = new UserAgent();
+  let page = await browser.submit(
+    await browser.get(`${origins[0]}/device`),
+    { user_code: second.user_code },
+    '/device',
+  );
+  page = await browser.submit(page, { confirm: 'yes' }, '/device');
+  await browser.submit(page, { ...person }, '/sign-in');
+  const redeemed = await tally(origins, (origin) =>
+    signed(field, origin, '/token', {
+      grant_type: 'urn:ietf:params:oauth:grant-type:device_code',
+      device_code: second.device_code,
+    }),
+  );
+  return { confirmed, redeemed };
+}
+
+/** One approved backchannel request redeemed by twenty at once. */
+export async function raceForBackchannel(field: Field): Promise<Tally> {
+  const { origins } = field;
+  const person = newPerson();
+  await field.register(person);
+  const { auth_req_id: id } = (await (
+    await signed(field, origins[0], '/backchannel-authentication', {
+      scope: 'openid',
+      login_hint: person.identifier,
+    })
+  ).json()) as { auth_req_id: string };
+  const browser = new UserAgent();
+  const page = await browser.submit(await browser.get(`${origins[0]}/approvals`), { ...person }, '/sign-in');
+  await browser.submit(page, { decision: 'allow' }, page.forms[0]?.action.pathname);
+  return tally(origins, (origin) =>
+    signed(field, origin, '/token', { grant_type: 'urn:openid:params:grant-type:ciba', auth_req_id: id }),
+  );
+}
+
+/** One refresh token shown by twenty at once: all of them are two tabs of one browser. @returns how many different answers there were. */
+export async function raceForRefresh(
+  field: Field,
+): Promise<{ different: number; statuses: number[]; livesOn: number }> {
+  const { rp, origins } = field;
+  const person = newPerson();
+  await field.register(person);
+  const attempt = await signIn(rp, new UserAgent(), person);
+  const { refresh_token: refreshToken = '' } = await rp.redeem(attempt.callback, attempt);
+  const refresh = async (origin: string, token: string) => {
+    const response = await fetch(`${origin}/token`, {
+      method: 'POST',
+      headers: { Authorization: `Basic ${btoa(`${rp.clientId}:${rp.secret}`)}` },
+      body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: token }),
+    });
+    return { status: response.status, text: await response.text() };
+  };
+  const answers = await Promise.all(
+    Array.from({ length: PARALLEL }, (_, i) => refresh(origins[i % 2] ?? '', refreshToken)),
+  );
+  const [first] = answers;
+  const { refresh_token: next = '' } = JSON.parse(first?.text ?? '{}') as { refresh_token?: string };
+  return {
+    different: new Set(answers.map(({ text }) => text)).size,
+    statuses: [...new Set(answers.map(({ status }) => status))],
+    livesOn: (await refresh(origins[1], next)).status,
+  };
+}
 
 /** One authorization code redeemed by twenty at once, half of them at each process. @returns the status codes and errors. */
 export async function raceForCode(

@@ -1,7 +1,17 @@
 /** `npm run races [rounds]`: the long form of the races, 50 rounds each unless told otherwise. */
 import { startServices } from '../setup/services.ts';
 import { startField } from './field.ts';
-import { openEightPortals, raceForCode, raceForRequestUri } from './races.ts';
+import {
+  openEightPortals,
+  raceForAssertion,
+  raceForBackchannel,
+  raceForCode,
+  raceForDevice,
+  raceForProof,
+  raceForRefresh,
+  raceForRequestUri,
+  type Tally,
+} from './races.ts';
 
 const rounds = Number(process.argv[2] ?? 50);
 const services = await startServices();
@@ -20,6 +30,20 @@ try {
     const pushed = await raceForRequestUri(field);
     if (pushed.codes !== 1 || pushed.serverErrors > 0)
       failures.push(`request_uri, round ${round}: ${JSON.stringify(pushed)}`);
+    const device = await raceForDevice(field);
+    const tallies: Record<string, Tally> = {
+      assertion: await raceForAssertion(field),
+      'DPoP proof': await raceForProof(field),
+      'device confirmation': device.confirmed,
+      'device code': device.redeemed,
+      auth_req_id: await raceForBackchannel(field),
+    };
+    for (const [what, tally] of Object.entries(tallies))
+      if (tally.won !== 1 || tally.serverErrors > 0)
+        failures.push(`${what}, round ${round}: ${JSON.stringify(tally)}`);
+    const refreshed = await raceForRefresh(field);
+    if (refreshed.different !== 1 || refreshed.statuses.join() !== '200' || refreshed.livesOn !== 200)
+      failures.push(`refresh, round ${round}: ${JSON.stringify(refreshed)}`);
     const reached = await openEightPortals(field);
     if (reached !== 8) failures.push(`eight portals, round ${round}: ${reached} reached`);
   }
@@ -28,5 +52,7 @@ try {
   await services.stop();
 }
 for (const failure of failures) say(failure);
-say(`${rounds} rounds of code, request_uri and eight portals on two processes: ${failures.length} failures`);
+say(
+  `${rounds} rounds of everything that is good once, refresh and eight portals, on two processes: ${failures.length} failures`,
+);
 process.exitCode = failures.length > 0 ? 1 : 0;

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import * as oidc from 'openid-client';
 import type { App } from '../../src/app.ts';
+import type { PortalRegistration } from '../../src/portals/index.ts';
 import type { Page, UserAgent } from '../../src/demo/user-agent.ts';
 
 export interface RelyingParty {
@@ -25,7 +26,16 @@ export interface RelyingParty {
 
 export async function registerRelyingParty(
   { app, origin }: { app: App; origin: string },
-  options: { clientId: string; sector?: string; scopes?: string[]; scope?: string },
+  options: {
+    clientId: string;
+    sector?: string;
+    scopes?: string[];
+    scope?: string;
+    /** More of the registration. */
+    registration?: Partial<PortalRegistration>;
+    /** How the portal authenticates; by its secret if not said. */
+    authentication?: oidc.ClientAuth;
+  },
 ): Promise<RelyingParty> {
   const logouts: URLSearchParams[] = [];
   const server = createServer((request, response) => {
@@ -48,11 +58,12 @@ export async function registerRelyingParty(
       postLogoutRedirectUris: [`${own}/`],
       backchannelLogoutUri: `${own}/backchannel-logout`,
       scopes,
+      ...options.registration,
     },
     'system',
   );
   const secret = await app.portals.issueSecret(clientId);
-  const client = await oidc.discovery(new URL(origin), clientId, secret, undefined, {
+  const client = await oidc.discovery(new URL(origin), clientId, secret, options.authentication, {
     execute: [oidc.allowInsecureRequests],
   });
   return {

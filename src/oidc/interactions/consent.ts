@@ -2,9 +2,9 @@
 import type Provider from 'oidc-provider';
 import type { Account } from '../../identity/index.ts';
 import type { Portal, Resources } from '../../portals/index.ts';
-import { addScopes, type Agreement, type ScopesByResource } from '../consents.ts';
+import { applyAgreement, type Agreement, type ScopesByResource } from '../consents.ts';
 import { actsOf, type SealAct } from '../rich-requests.ts';
-import { PERSONAL_CLAIMS, personalClaimOf, SCOPES } from '../scopes.ts';
+import { OPENID_SCOPES, PERSONAL_CLAIMS, personalClaimOf, SCOPES } from '../scopes.ts';
 
 export type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 
@@ -34,8 +34,17 @@ export function missingIn(interaction: Interaction): Wishes {
     missingOIDCClaims?: readonly string[];
     missingResourceScopes?: ScopesByResource;
   };
+  const { missingOIDCScope = [] } = details;
+  // `prompt=consent`: all that is asked for is put to the person anew.
+  const again = interaction.prompt.reasons.includes('consent_prompt')
+    ? String(interaction.params['scope']).split(' ')
+    : [];
+  const repeated = again.filter((scope) => scope in OPENID_SCOPES && SCOPES[scope]?.consent === true);
   return {
-    scopes: { '': details.missingOIDCScope ?? [], ...details.missingResourceScopes },
+    scopes: {
+      '': [...new Set([...missingOIDCScope, ...repeated])],
+      ...details.missingResourceScopes,
+    },
     claims: details.missingOIDCClaims ?? [],
     params: interaction.params,
   };
@@ -144,10 +153,13 @@ function fieldOf(claim: string): string {
 /** What the person's answer agrees to: all that is asked, less the optional claims that were not chosen. */
 export function toAgreement(asked: Asked, form: ReadonlyMap<string, string>): Agreement {
   const refused = asked.claims.filter(({ claim, optional }) => optional && !form.has(fieldOf(claim)));
-  const refusedClaims = refused.flatMap(({ claim }) => [claim, ...(PERSONAL_CLAIMS[claim]?.with ?? [])]);
+  const whole = (list: Asked['claims']) =>
+    list.flatMap(({ claim }) => [claim, ...(PERSONAL_CLAIMS[claim]?.with ?? [])]);
+  const refusedClaims = whole(refused);
+  const chosen = whole(asked.claims.filter((entry) => entry.optional && !refused.includes(entry)));
   return {
     scopes: asked.scopes,
-    claims: asked.single.filter((claim) => !refusedClaims.includes(claim)),
+    claims: [...new Set([...asked.single.filter((claim) => !refusedClaims.includes(claim)), ...chosen])],
     refused: refusedClaims,
   };
 }
@@ -161,9 +173,7 @@ export async function grantAgreement(
 ): Promise<InstanceType<Provider['Grant']>> {
   const existing = to.grantId === undefined ? undefined : await provider.Grant.find(to.grantId);
   const grant = existing ?? new provider.Grant({ accountId: to.accountId, clientId: to.clientId });
-  addScopes(grant, agreement.scopes);
-  grant.addOIDCClaims([...agreement.claims]);
-  grant.rejectOIDCClaims([...agreement.refused]);
+  applyAgreement(grant, agreement);
   for (const act of acts) grant.addRar(act);
   return grant;
 }

@@ -102,7 +102,8 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     status = 200,
   ): void {
     const base = `/interaction/${interaction.uid}`;
-    const redirectUri = String(interaction.params['redirect_uri']);
+    // A device has no address to go back to.
+    const redirectUri = interaction.params['redirect_uri'];
     const common = {
       portal: {
         name: portalName(portal, ctx.state.language.code),
@@ -117,7 +118,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
       { ...common, ...data },
       {
         status,
-        formTargets: [new URL(redirectUri).origin],
+        formTargets: typeof redirectUri === 'string' ? [new URL(redirectUri).origin] : [],
         path: view === 'register' ? `${base}/register` : base,
       },
     );

@@ -46,7 +46,7 @@ export function answerErrors(parts: { logger: Logger; pages: Pages }): Middlewar
         throw new HttpError('NOT_FOUND', 'There is nothing at this address.');
     } catch (error) {
       const said = toPublicError(error);
-      const line = { traceId: ctx.state.traceId, code: said.code, err: error };
+      const line = { traceId: ctx.state.traceId, errorCode: said.code, err: error };
       if (said.status >= 500) parts.logger.error(line, 'request failed');
       else parts.logger.info(line, 'request refused');
       if (said.status === 503) ctx.set('Retry-After', '5');

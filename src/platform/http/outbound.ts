@@ -1,6 +1,7 @@
 /** Requests that this program makes to addresses which portals registered. They reach the public internet and registered networks, nothing else. */
 import { lookup as resolve } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
+import { rootCertificates } from 'node:tls';
 import { Agent, fetch as undiciFetch, type RequestInit } from 'undici';
 import { toBlockList } from '../config.ts';
 
@@ -45,9 +46,11 @@ export class OutboundRefused extends Error {
 /**
  * A `fetch` that checks the address it really connects to, so that a name which resolves to a private address is refused as well.
  * @param networks Registered private networks, in CIDR form.
+ * @param authorities Certificate authorities (PEM) that are trusted besides the public ones.
  */
 export function createOutboundFetch(
   networks: readonly string[],
+  authorities: readonly string[] = [],
 ): (url: string | URL, init?: RequestInit) => Promise<Response> {
   const registered = toBlockList(networks);
   const allowed = (address: string) => {
@@ -64,7 +67,8 @@ export function createOutboundFetch(
       else callback(null, first.address, first.family);
     });
   };
-  const dispatcher = new Agent({ connect: { lookup } });
+  const ca = authorities.length > 0 ? [...rootCertificates, ...authorities] : undefined;
+  const dispatcher = new Agent({ connect: { lookup, ...(ca ? { ca } : {}) } });
   return async (url, init) => {
     // The resolver is not asked about a literal address.
     const literal = new URL(url).hostname.replace(/^\[|\]$/g, '');
