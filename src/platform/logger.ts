@@ -42,6 +42,8 @@ export function createLogger(level: string, destination?: { write(line: string):
     timestamp: stdTimeFunctions.isoTime,
     // A list of paths, which the library would walk for every line, costs more than a request to a hot endpoint.
     formatters: { log: (line: object) => cut(line, 0) as Record<string, unknown> },
+    // An error is described there; the library would describe the description.
+    serializers: { err: (described: unknown) => described },
   };
   // Lines that come while one is being written are written together; at the end of the process, what is left.
   return pino(options, destination ?? standardOutput());

@@ -3,6 +3,7 @@ import { generateKeyPairSync, randomUUID, sign as signOctets, type KeyObject } f
 import { Agent, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import * as oidc from 'openid-client';
+import type { Logger } from '../../src/platform/logger.ts';
 import { UserAgent } from '../../src/demo/user-agent.ts';
 import { startApp, type TestApp } from './app.ts';
 import { recordingLogger } from './logger.ts';
@@ -61,6 +62,7 @@ export interface Field {
   readonly browser: UserAgent;
   readonly secrets: Readonly<Record<string, string>>;
   readonly valid: readonly Valid[];
+  readonly log: Logger;
   /** Lines of the log so far. */
   readonly lines: readonly string[];
   /** Lines of the log that say that something went wrong on our side. */
@@ -388,6 +390,7 @@ export async function openField(): Promise<Field> {
     person,
     browser,
     valid: requests,
+    log: logger,
     lines,
     secrets: {
       'client secret': wide.secret,
