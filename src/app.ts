@@ -34,7 +34,7 @@ import { createPages } from './platform/http/pages.ts';
 import { createPreferences } from './platform/http/preferences.ts';
 import { speakFor } from './platform/http/origin.ts';
 import { listen } from './platform/http/server.ts';
-import { headerTwice, refuseAmbiguous } from './platform/http/unambiguous.ts';
+import { headerTwice } from './platform/http/unambiguous.ts';
 import { loadLanguages } from './platform/i18n.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
@@ -157,7 +157,6 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     koa.use(assets.middleware);
     koa.use(preferences.middleware);
     koa.use(answerErrors({ logger, pages }));
-    koa.use(refuseAmbiguous);
     koa.use(
       apiRoutes({
         issuer: config.issuer,

@@ -7,6 +7,7 @@ import { derToPem } from '../pki/index.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
 import { readUpload } from '../platform/http/multipart.ts';
+import { refuseAmbiguous } from '../platform/http/unambiguous.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { sealingOptions, SealingError, type Actor, type Seals } from '../seals/index.ts';
 import { openapi } from './openapi.ts';
@@ -119,7 +120,7 @@ export function apiRoutes(parts: ApiParts): Middleware {
   return async function api(ctx, next) {
     if (ctx.path !== '/api' && !ctx.path.startsWith('/api/')) return next();
     ctx.state.area = 'api';
-    await routes(ctx, async () => undefined);
+    await refuseAmbiguous(ctx, () => routes(ctx, async () => undefined));
   };
 }
 

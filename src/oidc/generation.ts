@@ -18,6 +18,7 @@ import { speakFor } from '../platform/http/origin.ts';
 import { createOutboundFetch } from '../platform/http/outbound.ts';
 import type { Pages } from '../platform/http/pages.ts';
 import type { Preferences } from '../platform/http/preferences.ts';
+import { refuseAmbiguous } from '../platform/http/unambiguous.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
@@ -249,6 +250,7 @@ export function createGenerations(parts: GenerationParts): Generations {
     const endpoints = compose(provider.middleware as unknown as Middleware[]);
     const middleware = compose<Context>([
       exactEndpoints(),
+      refuseAmbiguous,
       published.middleware,
       postAsGet(),
       boundedRequests(),
