@@ -35,6 +35,8 @@ const MEMBERS: ReadonlyMap<string, readonly string[]> = new Map([
   [ROUTES.registration, [...GET, 'PUT', 'DELETE']],
 ]);
 
+const RESUMED = new RegExp(`^(?:${ROUTES.authorization}|${ROUTES.code_verification})/[^/]+$`);
+
 function methodsAt(path: string): readonly string[] | undefined {
   const [, parent = '', member] = /^(\/[^/]+)\/([^/]+)$/.exec(path) ?? [];
   return METHODS.get(path) ?? (member === undefined ? undefined : MEMBERS.get(parent));
@@ -52,6 +54,8 @@ export function exactEndpoints(): Middleware {
       ctx.set('Allow', methods.join(', '));
       throw new HttpError('METHOD_NOT_ALLOWED', `This address answers to ${methods.join(', ')}.`);
     }
+    // Where a request is taken up again it is the stored one; of another in the address the library's error handling would take half.
+    if (RESUMED.test(ctx.path)) ctx.querystring = '';
     return next();
   };
 }

@@ -670,14 +670,14 @@ export function faultsOf(field: Field, kind: Kind, shot: Shot, answer: Answer): 
     const homes = [field.t.origin, new URL(field.rp.redirectUri).origin];
     if (!target || !homes.includes(target.origin)) faults.push(`Location: ${location}`);
   }
+  // What HTTP itself does not allow the server answers before any of our code, without a body.
+  const answered = headers['x-trace-id'] !== undefined || ![400, 417, 431].includes(status);
+  if (!answered || status < 400 || shot.method === 'HEAD') return faults;
   const forPrograms = !shot.headers.some(([name, value]) => name === 'Accept' && value.includes('html'));
-  if (kind === 'oauth' && status >= 400 && forPrograms && shot.method !== 'HEAD' && status !== 431) {
-    if (!type.includes('json')) faults.push(`${status} as ${type}`);
-    else if (typeof errorOf(text) !== 'string')
-      faults.push(`${status} without an OAuth error: ${text.slice(0, 200)}`);
-  }
-  if (status >= 400 && shot.method !== 'HEAD' && status !== 431 && text === '')
-    faults.push(`${status} without a body`);
+  if (text === '') faults.push(`${status} without a body`);
+  else if (kind === 'oauth' && forPrograms && !type.includes('json')) faults.push(`${status} as ${type}`);
+  else if (kind === 'oauth' && forPrograms && typeof errorOf(text) !== 'string')
+    faults.push(`${status} without an OAuth error: ${text.slice(0, 200)}`);
   return faults;
 }
 

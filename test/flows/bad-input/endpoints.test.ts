@@ -283,16 +283,49 @@ test('a wrong method is told which ones there are, another writing of an address
 });
 
 test('two headers that say different things are not chosen between', async () => {
-  for (const header of ['Host', 'Authorization', 'Content-Type']) {
-    const headers = [
-      [header, 'a'],
-      [header, 'b'],
-      ['Accept', 'application/json'],
-    ] as const;
-    const answer = await field.send({ method: 'GET', target: '/', headers });
-    expect(answer.status, header).toBe(400);
-    expect(answer.text, header).toContain('HEADER_TWICE');
+  for (const header of ['Host', 'Authorization', 'Content-Type'])
+    for (const [target, told] of [
+      ['/userinfo', '"error":"invalid_request"'],
+      ['/api/v1/seals', '"code":"HEADER_TWICE"'],
+    ] as const) {
+      const headers = [
+        [header, 'a'],
+        [header, 'b'],
+        ['Accept', 'application/json'],
+      ] as const;
+      const answer = await field.send({ method: 'GET', target, headers });
+      expect(answer.status, `${header} at ${target}`).toBe(400);
+      expect(answer.text, `${header} at ${target}`).toContain(told);
+    }
+});
+
+test('a request that is taken up again heeds no parameters of its address', async () => {
+  for (const path of ['/authorize/nobodys', '/device/nobodys'])
+    for (const query of [
+      'client_id=wide',
+      'client_id=wide&redirect_uri=https://evil.example/',
+      'client_id=x',
+    ]) {
+      const shot = {
+        method: 'GET',
+        target: `${path}?${query}`,
+        headers: [['Accept', 'application/json']],
+      } as const;
+      expect(await bombard(field, [{ label: shot.target, kind: 'page', shot }])).toEqual([]);
+    }
+});
+
+test('an upload that ends before its boundary, wherever that is, ends nothing else', async () => {
+  for (const valid of field.valid.filter(({ media }) => media === 'multipart')) {
+    const shot = toShot(valid);
+    const whole = shot.body ?? Buffer.of();
+    for (let length = 0; length < whole.length; length += 7) {
+      const answer = await field.send({ ...shot, body: whole.subarray(0, length) });
+      expect(answer.status, `${valid.name} cut after ${length}`).toBeLessThan(500);
+      expect(answer.status, `${valid.name} cut after ${length}`).toBeGreaterThanOrEqual(400);
+    }
   }
+  expect(await field.healthy()).toBe(true);
 });
 
 test('a person who sends the device page without a session gets the page again, and can go on', async () => {
