@@ -34,6 +34,7 @@ import { createPages } from './platform/http/pages.ts';
 import { createPreferences } from './platform/http/preferences.ts';
 import { speakFor } from './platform/http/origin.ts';
 import { listen } from './platform/http/server.ts';
+import { headerTwice } from './platform/http/unambiguous.ts';
 import { loadLanguages } from './platform/i18n.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
@@ -195,7 +196,8 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
           void handle(request, response);
         const listener = answerDirectly(
           { issuer: config.issuer, logger, metrics, area: 'oidc' },
-          oidc.direct,
+          // What is ambiguous is left to the framework, which refuses it.
+          (request) => (headerTwice(request) === undefined ? oidc.direct(request) : undefined),
           framework,
         );
         const server = await listen(listener, config);

@@ -18,15 +18,18 @@ import { speakFor } from '../platform/http/origin.ts';
 import { createOutboundFetch } from '../platform/http/outbound.ts';
 import type { Pages } from '../platform/http/pages.ts';
 import type { Preferences } from '../platform/http/preferences.ts';
+import { refuseAmbiguous } from '../platform/http/unambiguous.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
 import type { Portal, Portals, Resources } from '../portals/index.ts';
 import { createAdapterFactory, endSessionsOf } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
+import { boundedRequests } from './bounds.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
-import { apiResource, toConfiguration } from './configuration.ts';
+import { apiResource, toConfiguration, TTL } from './configuration.ts';
 import { createConsents } from './consents.ts';
+import { exactEndpoints } from './endpoints.ts';
 import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
@@ -36,13 +39,16 @@ import { createPolicy, type SessionFactors } from './policy.ts';
 import { postAsGet } from './post-as-get.ts';
 import { createPublished } from './published.ts';
 import { createRefreshGrace } from './refresh-grace.ts';
-import { manageRegistrations } from './registration.ts';
+import { asInvalidMetadata, manageRegistrations } from './registration.ts';
 import { API_SCOPES, claimsOf, OPENID_SCOPES } from './scopes.ts';
 import { createRecords, keyOf } from './records.ts';
 import { CustodySigningKey } from './signing-key.ts';
 import type { OidcStore } from './store/store.ts';
 import { createSubjects } from './subjects.ts';
 import type { PublishedKey } from './token-keys.ts';
+
+/** How far ahead an assertion may expire. */
+const REPLAY_MAX_SECONDS = 24 * 3600;
 
 export interface GenerationParts {
   readonly config: Config;
@@ -115,7 +121,9 @@ export function createGenerations(parts: GenerationParts): Generations {
           scopes: Object.keys(OPENID_SCOPES),
           homeUri: `${config.issuer}/`,
         });
-        await portals.register(registration, 'dynamic-registration', { state: 'sandbox' });
+        await portals
+          .register(registration, 'dynamic-registration', { state: 'sandbox' })
+          .catch(asInvalidMetadata);
         if (typeof secret === 'string' && secret !== SECRET_ELSEWHERE)
           await portals.addSecret(registration.clientId, secret);
       },
@@ -217,6 +225,8 @@ export function createGenerations(parts: GenerationParts): Generations {
     // The library looks whether a `jti` was used and writes it later; two requests in parallel would both pass. One write decides instead.
     provider.ReplayDetection.unique = async function unique(iss, jti, exp) {
       const ttlSeconds = Math.max(1, Math.ceil(exp - clock.now().getTime() / 1000));
+      // What would have to be remembered for longer is not taken (RFC 7523, section 3, rule 4).
+      if (!(ttlSeconds <= REPLAY_MAX_SECONDS)) return false;
       return store.putOnce('ReplayDetection', keyOf(JSON.stringify([iss, jti])), '1', ttlSeconds);
     };
     // The library would call each portal while the person waits, once, and forget what failed. The calls go through the outbox instead.
@@ -226,6 +236,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       return parts.logouts.enqueue({ clientId: this.clientId, accountId, sid });
     };
     rememberFactors(provider);
+    saveNewSessions(provider, config.issuer.startsWith('https:'));
     pingInBackground(provider, logger);
     refreshGrace.attach(provider);
     report(provider, logger);
@@ -238,8 +249,11 @@ export function createGenerations(parts: GenerationParts): Generations {
     const published = createPublished();
     const endpoints = compose(provider.middleware as unknown as Middleware[]);
     const middleware = compose<Context>([
+      exactEndpoints(),
+      refuseAmbiguous,
       published.middleware,
       postAsGet(),
+      boundedRequests(),
       interactionRoutes({ ...parts, provider, consents, ownPages, restarts }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
       manageRegistrations(portals),
@@ -302,6 +316,23 @@ function rememberFactors(provider: Provider): void {
     const session = ctx.oidc.session as unknown as SessionFactors | undefined;
     if (login?.factors && session) session.factors = { ...session.factors, ...login.factors };
   });
+}
+
+/** After an error the library shows the device page again, with a secret in a session that it has never saved, and cannot save then. */
+function saveNewSessions(provider: Provider, secure: boolean): void {
+  const prototype = provider.Session.prototype as unknown as {
+    readonly id: string;
+    readonly exp: number | undefined;
+    save(ttlSeconds: number): Promise<string>;
+    persist(): Promise<string>;
+  };
+  const persist = prototype.persist;
+  prototype.persist = function persistOrSave() {
+    if (this.exp !== undefined) return persist.call(this);
+    const cookie = { httpOnly: true, sameSite: 'lax', signed: true, secure, overwrite: true } as const;
+    Provider.ctx?.cookies.set(provider.cookieName('session'), this.id, cookie);
+    return this.save(TTL.Session);
+  };
 }
 
 /** A session ends in the session store, so its entry cannot be part of that change; it follows at once. */

@@ -24,6 +24,13 @@ const SECRET_FIELDS: ReadonlySet<string> = new Set([
 /** Deeper than this nothing is written. */
 const MAX_DEPTH = 5;
 
+/** Of an error: what it is, what it says, where. Database drivers hang the values of the statement on theirs. */
+function describe(error: Error): object {
+  const { type, message, stack } = stdSerializers.err(error);
+  const code = 'code' in error && typeof error.code === 'string' ? { code: error.code } : {};
+  return { type, ...code, message, stack };
+}
+
 /**
  * @param level Least level that is written.
  * @param destination Where lines go; standard output when absent.
@@ -35,6 +42,8 @@ export function createLogger(level: string, destination?: { write(line: string):
     timestamp: stdTimeFunctions.isoTime,
     // A list of paths, which the library would walk for every line, costs more than a request to a hot endpoint.
     formatters: { log: (line: object) => cut(line, 0) as Record<string, unknown> },
+    // An error is described there; the library would describe the description.
+    serializers: { err: (described: unknown) => described },
   };
   // Lines that come while one is being written are written together; at the end of the process, what is left.
   return pino(options, destination ?? standardOutput());
@@ -54,7 +63,7 @@ function cut(value: unknown, depth: number): unknown {
   if (depth > MAX_DEPTH) return '[deep]';
   if (value instanceof Date) return value;
   if (Array.isArray(value)) return value.map((item) => cut(item, depth + 1));
-  const source = value instanceof Error ? stdSerializers.err(value) : value;
+  const source = value instanceof Error ? describe(value) : value;
   const copy: Record<string, unknown> = {};
   for (const [name, inner] of Object.entries(source)) {
     // The `code` of an error says what went wrong; that of anything else may be worth a sign-in.
