@@ -2,7 +2,9 @@
 import { errors } from 'oidc-provider';
 import getRawBody from 'raw-body';
 import type { Middleware } from '../platform/http/context.ts';
+import { giveBody } from '../platform/http/reread.ts';
 import { PortalError, type Portals } from '../portals/index.ts';
+import { isDeep } from './bounds.ts';
 import { SECRET_ELSEWHERE } from './client-metadata.ts';
 import { ROUTES } from './configuration.ts';
 
@@ -33,7 +35,7 @@ export function manageRegistrations(portals: Portals): Middleware {
       if (clientId !== undefined && typeof secret === 'string' && body)
         body['client_secret'] = (await portals.checkSecret(clientId, secret)) ? SECRET_ELSEWHERE : '';
       // An unreadable body is left for the library to refuse.
-      Object.assign(ctx.req, { body: body ?? 'unreadable' });
+      giveBody(ctx.req, Buffer.from(body ? JSON.stringify(body) : 'unreadable'));
     }
     await next();
     const answer: unknown = ctx.body;
@@ -64,6 +66,7 @@ function clientIdOf(path: string): string | undefined {
 }
 
 function parse(text: string): Record<string, unknown> | undefined {
+  if (isDeep(text)) return undefined;
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value)
