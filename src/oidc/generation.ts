@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import compose from 'koa-compose';
-import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { errors, type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import type { AuditLog } from '../audit/index.ts';
 import type { Assurable, Factors, Identity } from '../identity/index.ts';
 import { createCipher } from '../platform/cipher.ts';
@@ -20,9 +20,10 @@ import type { Preferences } from '../platform/http/preferences.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
-import type { Portal, Portals, Resources } from '../portals/index.ts';
+import { PortalError, type Portal, type Portals, type Resources } from '../portals/index.ts';
 import { createAdapterFactory, endSessionsOf, keyOf } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
+import { createClientCertificates } from './client-certificates.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
 import { apiResource, toConfiguration } from './configuration.ts';
 import { createConsents } from './consents.ts';
@@ -64,6 +65,8 @@ export interface GenerationParts {
 export interface Generation {
   readonly provider: Provider;
   readonly middleware: Middleware;
+  /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
+  check(portal: Portal): void;
   /** Makes one back-channel logout call. @throws when the portal does not accept it. */
   callPortal(client: Client, accountId: string, sid: string | undefined): Promise<void>;
 }
@@ -91,7 +94,8 @@ export function createGenerations(parts: GenerationParts): Generations {
   const consents = createConsents(parts);
   const restarts = createRestarts({ store, cipher, clock, issuer: config.issuer });
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
-  const refreshGrace = createRefreshGrace({ store, cipher, clock });
+  const certificates = createClientCertificates(config.mutualTls, clock);
+  const refreshGrace = createRefreshGrace({ store, cipher, clock, certificateOf: certificates.thumbprintOf });
   const backchannel = createBackchannel(parts);
   const outboundFetch = createOutboundFetch(
     config.outboundNetworks,
@@ -108,7 +112,12 @@ export function createGenerations(parts: GenerationParts): Generations {
           scopes: Object.keys(OPENID_SCOPES),
           homeUri: `${config.issuer}/`,
         });
-        await portals.register(registration, 'dynamic-registration', { state: 'sandbox' });
+        await portals
+          .register(registration, 'dynamic-registration', { state: 'sandbox' })
+          .catch((error: unknown) => {
+            // RFC 7591, section 3.2.2.
+            throw error instanceof PortalError ? new errors.InvalidClientMetadata(error.message) : error;
+          });
         if (typeof secret === 'string' && secret !== SECRET_ELSEWHERE)
           await portals.addSecret(registration.clientId, secret);
       },
@@ -175,7 +184,8 @@ export function createGenerations(parts: GenerationParts): Generations {
           assurable: (account) => (account as { assurable?: Assurable }).assurable,
           now,
         }),
-        certificates: undefined,
+        certificates: certificates.feature,
+        endpointAliases: certificates.aliases,
         backchannel: backchannel.configuration,
         registration: {
           newClientId: () => `p-${randomBytes(12).toString('hex')}`,
@@ -187,6 +197,7 @@ export function createGenerations(parts: GenerationParts): Generations {
     speakFor(config.issuer, provider);
 
     const parse = (portal: Portal): Client => {
+      certificates.check(portal);
       const client = new (provider.Client as unknown as new (metadata: object) => Client)(
         toClientMetadata(portal),
       );
@@ -221,6 +232,7 @@ export function createGenerations(parts: GenerationParts): Generations {
     rememberFactors(provider);
     pingInBackground(provider, logger);
     refreshGrace.attach(provider);
+    certificates.attach(provider);
     report(provider, logger);
     provider.on('interaction.started', (ctx) => {
       const uiLocales = ctx.oidc.params?.['ui_locales'];
@@ -232,6 +244,7 @@ export function createGenerations(parts: GenerationParts): Generations {
     const middleware = compose<Context>([
       publishOnce(),
       postAsGet(),
+      certificates.atOrigin,
       interactionRoutes({ ...parts, provider, consents, ownPages, restarts }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
       manageRegistrations(portals),
@@ -250,6 +263,7 @@ export function createGenerations(parts: GenerationParts): Generations {
     return {
       provider,
       middleware,
+      check: (portal) => void parse(portal),
       callPortal: (client, accountId, sid) =>
         callOfLibrary.call(client as unknown as LibraryClient, accountId, sid),
     };

@@ -19,7 +19,7 @@ const MODEL = 'RefreshAnswer';
 
 interface Answer {
   readonly body: unknown;
-  /** Thumbprint of the key that the answer is bound to, if any. */
+  /** Thumbprints of the keys that the answer is bound to, if any. */
   readonly sender: string | undefined;
 }
 
@@ -28,7 +28,13 @@ interface GraceState {
   refresh?: { readonly id: string; readonly again: boolean };
 }
 
-export function createRefreshGrace(parts: { store: OidcStore; cipher: Cipher; clock: Clock }): {
+export function createRefreshGrace(parts: {
+  store: OidcStore;
+  cipher: Cipher;
+  clock: Clock;
+  /** Thumbprint of the certificate that came with the request (RFC 8705). */
+  certificateOf: (ctx: Context) => string | undefined;
+}): {
   attach(provider: Provider): void;
   readonly middleware: Middleware;
 } {
@@ -75,7 +81,7 @@ export function createRefreshGrace(parts: { store: OidcStore; cipher: Cipher; cl
       await next();
       const { refresh } = ctx.state as GraceState;
       if (ctx.path !== ROUTES.token || !refresh) return;
-      const sender = await senderOf(ctx);
+      const sender = await senderOf(ctx, parts.certificateOf(ctx));
       if (!refresh.again) {
         if (ctx.status === 200) await keep(refresh.id, { body: ctx.body, sender });
         return;
@@ -88,12 +94,12 @@ export function createRefreshGrace(parts: { store: OidcStore; cipher: Cipher; cl
   };
 }
 
-/** The key that the request is bound to: of its DPoP proof (RFC 9449), which the library has checked. */
-async function senderOf(ctx: Context): Promise<string | undefined> {
+/** The keys that the request is bound to: of its DPoP proof (RFC 9449), which the library has checked, and of its certificate. */
+async function senderOf(ctx: Context, certificate: string | undefined): Promise<string | undefined> {
   const proof = ctx.get('dpop');
-  if (proof === '') return undefined;
-  const { jwk } = decodeProtectedHeader(proof);
-  return jwk && calculateJwkThumbprint(jwk);
+  const { jwk } = proof === '' ? {} : decodeProtectedHeader(proof);
+  const keys = [jwk && (await calculateJwkThumbprint(jwk)), certificate].filter((key) => key !== undefined);
+  return keys.length === 0 ? undefined : keys.join(' ');
 }
 
 async function attempt(work: () => Promise<void>): Promise<boolean> {
