@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
-import Provider, { errors, type Configuration } from 'oidc-provider';
+import Provider, { errors, type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import {
   buildPath,
   derToPem,
@@ -46,8 +46,8 @@ export interface ClientCertificates {
   readonly feature: Feature;
   /** `mtls_endpoint_aliases` of the metadata, if another host than the issuer's asks for certificates. */
   readonly aliases: Readonly<Record<string, string>> | undefined;
-  /** Thumbprint (RFC 8705, section 3.1) of the certificate that came with a request. */
-  thumbprintOf(ctx: Pick<Context, 'req'>): string | undefined;
+  /** Thumbprint (RFC 8705, section 3.1) of the certificate of a request, if its portal authenticates, or has its tokens bound, by one. */
+  senderOf(ctx: Context): string | undefined;
   /** @throws {errors.InvalidClientMetadata} the portal is described in terms of mutual TLS that this provider does not offer. */
   check(portal: Portal): void;
   /** Binds refresh tokens that nothing else would bind to a certificate. */
@@ -105,7 +105,12 @@ export function createClientCertificates(settings: MutualTls | undefined, clock:
     },
 
     aliases: settings?.origin === undefined ? undefined : aliasesAt(settings.origin),
-    thumbprintOf,
+    senderOf(ctx) {
+      const { client } = (ctx as unknown as Partial<KoaContextWithOIDC>).oidc ?? {};
+      return client && (isBound(client) || authenticatesByCertificate(client))
+        ? thumbprintOf(ctx)
+        : undefined;
+    },
 
     check({ metadata }) {
       const method = metadata.token_endpoint_auth_method ?? '';
@@ -134,11 +139,7 @@ export function createClientCertificates(settings: MutualTls | undefined, clock:
       prototype.save = async function saveBound(ttl) {
         const ctx = Provider.ctx;
         const client = ctx?.oidc.client;
-        if (
-          ctx &&
-          client?.tlsClientCertificateBoundAccessTokens &&
-          !METHODS.has(client.clientAuthMethod ?? '')
-        )
+        if (ctx && client && isBound(client) && !authenticatesByCertificate(client))
           this['x5t#S256'] ??= thumbprintOf(ctx);
         return save.call(this, ttl);
       };
@@ -152,6 +153,9 @@ export function createClientCertificates(settings: MutualTls | undefined, clock:
     },
   };
 }
+
+const isBound = (client: Client) => client.tlsClientCertificateBoundAccessTokens === true;
+const authenticatesByCertificate = (client: Client) => METHODS.has(client.clientAuthMethod ?? '');
 
 interface BoundToken {
   'x5t#S256': string | undefined;

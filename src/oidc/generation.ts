@@ -95,7 +95,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   const restarts = createRestarts({ store, cipher, clock, issuer: config.issuer });
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
   const certificates = createClientCertificates(config.mutualTls, clock);
-  const refreshGrace = createRefreshGrace({ store, cipher, clock, certificateOf: certificates.thumbprintOf });
+  const refreshGrace = createRefreshGrace({ store, cipher, clock, certificateOf: certificates.senderOf });
   const backchannel = createBackchannel(parts);
   const outboundFetch = createOutboundFetch(
     config.outboundNetworks,

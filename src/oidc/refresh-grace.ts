@@ -32,7 +32,7 @@ export function createRefreshGrace(parts: {
   store: OidcStore;
   cipher: Cipher;
   clock: Clock;
-  /** Thumbprint of the certificate that came with the request (RFC 8705). */
+  /** Thumbprint of the certificate that the request is bound to (RFC 8705). */
   certificateOf: (ctx: Context) => string | undefined;
 }): {
   attach(provider: Provider): void;
