@@ -78,7 +78,9 @@ export interface ConfigurationParts {
   /** What the person has agreed to give this portal, and refused, on any device. */
   readonly agreed: (accountId: string, clientId: string) => Promise<Agreement>;
   readonly policy: InstanceType<typeof interactionPolicy.Prompt>[];
-  readonly certificates: NonNullable<Configuration['features']>['mTLS'] | undefined;
+  readonly certificates: NonNullable<NonNullable<Configuration['features']>['mTLS']>;
+  /** `mtls_endpoint_aliases` (RFC 8705, section 5). */
+  readonly endpointAliases: Readonly<Record<string, string>> | undefined;
   readonly backchannel: Omit<CIBAEnabledConfiguration, 'enabled' | 'deliveryModes'>;
   readonly registration: { readonly newClientId: () => string; readonly newSecret: () => string };
   readonly pages: {
@@ -150,7 +152,8 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       'client_secret_basic',
       'client_secret_post',
       'private_key_jwt',
-      ...(parts.certificates ? (['self_signed_tls_client_auth', 'tls_client_auth'] as const) : []),
+      ...(parts.certificates.selfSignedTlsClientAuth ? (['self_signed_tls_client_auth'] as const) : []),
+      ...(parts.certificates.tlsClientAuth ? (['tls_client_auth'] as const) : []),
     ],
     enabledJWA: {
       clientAuthSigningAlgValues: ['ES256', 'PS256', 'RS256', 'EdDSA', 'Ed25519'],
@@ -186,6 +189,7 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       claims_locales_supported: undefined,
       ui_locales_supported: [...parts.languages],
       display_values_supported: ['page'],
+      mtls_endpoint_aliases: parts.endpointAliases,
     },
     features: {
       backchannelLogout: { enabled: true },
@@ -225,7 +229,7 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       jwtIntrospection: { enabled: true },
       jwtResponseModes: { enabled: true },
       jwtUserinfo: { enabled: true },
-      ...(parts.certificates ? { mTLS: parts.certificates } : {}),
+      mTLS: parts.certificates,
       registration: {
         enabled: true,
         initialAccessToken: true,

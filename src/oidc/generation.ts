@@ -26,6 +26,7 @@ import type { Portal, Portals, Resources } from '../portals/index.ts';
 import { createAdapterFactory, endSessionsOf } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
 import { boundedRequests } from './bounds.ts';
+import { createClientCertificates } from './client-certificates.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
 import { apiResource, toConfiguration, TTL } from './configuration.ts';
 import { createConsents } from './consents.ts';
@@ -76,6 +77,8 @@ export interface Generation {
   readonly middleware: Middleware;
   /** Answers plain requests before the framework. */
   readonly direct: DirectHandler;
+  /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
+  check(portal: Portal): void;
   /** Makes one back-channel logout call. @throws when the portal does not accept it. */
   callPortal(client: Client, accountId: string, sid: string | undefined): Promise<void>;
 }
@@ -104,7 +107,8 @@ export function createGenerations(parts: GenerationParts): Generations {
   const consents = createConsents(parts);
   const restarts = createRestarts({ records, clock, issuer: config.issuer });
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
-  const refreshGrace = createRefreshGrace({ records });
+  const certificates = createClientCertificates(config.mutualTls, clock);
+  const refreshGrace = createRefreshGrace({ records, certificateOf: certificates.senderOf });
   const backchannel = createBackchannel(parts);
   const outboundFetch = createOutboundFetch(
     config.outboundNetworks,
@@ -190,7 +194,8 @@ export function createGenerations(parts: GenerationParts): Generations {
           assurable: (account) => (account as { assurable?: Assurable }).assurable,
           now,
         }),
-        certificates: undefined,
+        certificates: certificates.feature,
+        endpointAliases: certificates.aliases,
         backchannel: backchannel.configuration,
         registration: {
           newClientId: () => `p-${randomBytes(12).toString('hex')}`,
@@ -202,6 +207,7 @@ export function createGenerations(parts: GenerationParts): Generations {
     speakFor(config.issuer, provider);
 
     const parse = (portal: Portal): Client => {
+      certificates.check(portal);
       const client = new (provider.Client as unknown as new (metadata: object) => Client)(
         toClientMetadata(portal),
       );
@@ -239,6 +245,7 @@ export function createGenerations(parts: GenerationParts): Generations {
     saveNewSessions(provider, config.issuer.startsWith('https:'));
     pingInBackground(provider, logger);
     refreshGrace.attach(provider);
+    certificates.attach(provider);
     report(provider, logger);
     provider.on('interaction.started', (ctx) => {
       const uiLocales = ctx.oidc.params?.['ui_locales'];
@@ -254,6 +261,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       published.middleware,
       postAsGet(),
       boundedRequests(),
+      certificates.atOrigin,
       interactionRoutes({ ...parts, provider, consents, ownPages, restarts }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
       manageRegistrations(portals),
@@ -289,6 +297,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       provider,
       middleware,
       direct: (request) => published.direct(request) ?? (config.hotPath ? hot(request) : undefined),
+      check: (portal) => void parse(portal),
       callPortal: (client, accountId, sid) =>
         callOfLibrary.call(client as unknown as LibraryClient, accountId, sid),
     };

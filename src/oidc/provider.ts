@@ -3,7 +3,6 @@ import type { Middleware } from '../platform/http/context.ts';
 import type { DirectHandler } from '../platform/http/direct.ts';
 import type { AccountId } from '../platform/ids.ts';
 import type { Portal } from '../portals/index.ts';
-import { toClientMetadata } from './client-metadata.ts';
 import { apiResource } from './configuration.ts';
 import { createGenerations, type GenerationParts } from './generation.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
@@ -74,10 +73,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
       const account = await parts.accounts.account(accessToken.accountId);
       return account && { accountId: account.id, clientId: accessToken.clientId, scopes: accessToken.scopes };
     },
-    checkPortal: (portal) =>
-      void new (current.provider.Client as unknown as new (metadata: object) => object)(
-        toClientMetadata(portal),
-      ),
+    checkPortal: (portal) => current.check(portal),
     async signOutEverywhere(accountId, reason, actor) {
       const sessions = await endSessions(accountId);
       await parts.db.transaction((tx) =>

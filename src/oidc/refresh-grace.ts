@@ -17,7 +17,7 @@ const MODEL = 'RefreshAnswer';
 
 export interface Answer {
   readonly body: unknown;
-  /** Thumbprint of the key that the answer is bound to, if any. */
+  /** Thumbprints of the keys that the answer is bound to, if any. */
   readonly sender: string | undefined;
 }
 
@@ -33,7 +33,14 @@ export interface RefreshGrace {
   keep(id: string, answer: Answer): Promise<void>;
 }
 
-export function createRefreshGrace({ records }: { records: Records }): RefreshGrace {
+export function createRefreshGrace({
+  records,
+  certificateOf,
+}: {
+  records: Records;
+  /** Thumbprint of the certificate that the request is bound to (RFC 8705). */
+  certificateOf: (ctx: Context) => string | undefined;
+}): RefreshGrace {
   const keep = (id: string, answer: Answer) => records.put(MODEL, id, answer, GRACE_SECONDS + 1);
 
   /** The first request's answer, for which this one waits a little. */
@@ -68,7 +75,7 @@ export function createRefreshGrace({ records }: { records: Records }): RefreshGr
       await next();
       const { refresh } = ctx.state as GraceState;
       if (ctx.path !== ROUTES.token || !refresh) return;
-      const sender = await senderOf(ctx);
+      const sender = await senderOf(ctx, certificateOf(ctx));
       if (!refresh.again) {
         if (ctx.status === 200) await keep(refresh.id, { body: ctx.body, sender });
         return;
@@ -81,12 +88,12 @@ export function createRefreshGrace({ records }: { records: Records }): RefreshGr
   };
 }
 
-/** The key that the request is bound to: of its DPoP proof (RFC 9449), which the library has checked. */
-async function senderOf(ctx: Context): Promise<string | undefined> {
+/** The keys that the request is bound to: of its DPoP proof (RFC 9449), which the library has checked, and of its certificate. */
+async function senderOf(ctx: Context, certificate: string | undefined): Promise<string | undefined> {
   const proof = ctx.get('dpop');
-  if (proof === '') return undefined;
-  const { jwk } = decodeProtectedHeader(proof);
-  return jwk && calculateJwkThumbprint(jwk);
+  const { jwk } = proof === '' ? {} : decodeProtectedHeader(proof);
+  const keys = [jwk && (await calculateJwkThumbprint(jwk)), certificate].filter((key) => key !== undefined);
+  return keys.length === 0 ? undefined : keys.join(' ');
 }
 
 async function attempt(work: () => Promise<void>): Promise<boolean> {

@@ -16,10 +16,16 @@ export function manageRegistrations(portals: Portals): Middleware {
     if (clientId === undefined && ctx.path !== ROUTES.registration) return next();
     const writes = ctx.method === (clientId === undefined ? 'POST' : 'PUT');
     if (writes && ctx.is('application/json')) {
-      const body = await getRawBody(ctx.req, { limit: MAX_BYTES, encoding: 'utf8' }).then(
-        parse,
-        () => undefined,
-      );
+      const text = await getRawBody(ctx.req, { limit: MAX_BYTES, encoding: 'utf8' }).catch(() => '');
+      if (isDeep(text)) {
+        ctx.status = 400;
+        ctx.body = {
+          error: 'invalid_client_metadata',
+          error_description: 'the metadata is nested too deeply',
+        };
+        return;
+      }
+      const body = parse(text);
       // The library takes them for addresses before it has looked whether they are.
       const uris = body?.['redirect_uris'];
       if (Array.isArray(uris) && !uris.every((uri) => typeof uri === 'string' && URL.canParse(uri))) {
@@ -66,7 +72,6 @@ function clientIdOf(path: string): string | undefined {
 }
 
 function parse(text: string): Record<string, unknown> | undefined {
-  if (isDeep(text)) return undefined;
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value)

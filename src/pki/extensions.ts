@@ -25,6 +25,7 @@ export interface Extensions {
   readonly basicConstraints?: BasicConstraints | undefined;
   readonly keyUsage?: readonly KeyUsage[] | undefined;
   readonly extKeyUsage?: ExtKeyUsage | undefined;
+  readonly subjectAltName?: SubjectAltName | undefined;
   /** Policy identifiers. Qualifiers are not written, and are passed over on reading. */
   readonly certificatePolicies?: readonly string[] | undefined;
   /** URIs of fullName. */
@@ -41,6 +42,17 @@ export interface BasicConstraints {
 export interface ExtKeyUsage {
   readonly keyPurposeIds: readonly string[];
   /** RFC 5280 4.2.1.12 leaves it to the issuer; RFC 3161 2.3 demands it of a time-stamping certificate. */
+  readonly critical: boolean;
+}
+
+/** Names of four kinds; those of other kinds are passed over. Values that are not ASCII, which IA5String is, are passed over too. */
+export interface SubjectAltName {
+  readonly rfc822Name: readonly string[];
+  readonly dNSName: readonly string[];
+  readonly uniformResourceIdentifier: readonly string[];
+  /** 4 octets, or 16. */
+  readonly iPAddress: readonly Uint8Array[];
+  /** RFC 5280 4.2.1.6: critical when the subject is empty. */
   readonly critical: boolean;
 }
 
@@ -63,8 +75,13 @@ interface Codec<T> {
 const always = (): boolean => true;
 const never = (): boolean => false;
 
+/** GeneralName rfc822Name [1] and dNSName [2], IA5String. */
+const emailTag = der.contextTag(1, 'primitive');
+const dnsTag = der.contextTag(2, 'primitive');
 /** GeneralName uniformResourceIdentifier [6] IA5String. */
 const uriTag = der.contextTag(6, 'primitive');
+/** GeneralName iPAddress [7] OCTET STRING. */
+const ipTag = der.contextTag(7, 'primitive');
 const idAdOcsp = '1.3.6.1.5.5.7.48.1';
 const idAdCaIssuers = '1.3.6.1.5.5.7.48.2';
 
@@ -126,6 +143,34 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
       keyPurposeIds: some(reader.listOf((item) => item.objectIdentifier())),
       critical,
     }),
+  },
+  // 4.2.1.6
+  subjectAltName: {
+    oid: '2.5.29.17',
+    critical: ({ critical }) => critical,
+    write: ({ rfc822Name, dNSName, uniformResourceIdentifier, iPAddress }) =>
+      der.sequence(
+        ...some([
+          ...rfc822Name.map((name) => der.ia5String(name, emailTag)),
+          ...dNSName.map((name) => der.ia5String(name, dnsTag)),
+          ...uniformResourceIdentifier.map((uri) => der.ia5String(uri, uriTag)),
+          ...iPAddress.map((octets) => der.element(ipTag, octets)),
+        ]),
+      ),
+    read: (reader, critical) => {
+      const names = some(reader.listOf(readGeneralName));
+      const textsOf = (tag: number) =>
+        names.flatMap(({ tag: its, contents }) =>
+          its === tag && contents?.every((octet) => octet < 0x80) ? [contents.toString('latin1')] : [],
+        );
+      return {
+        rfc822Name: textsOf(emailTag),
+        dNSName: textsOf(dnsTag),
+        uniformResourceIdentifier: textsOf(uriTag),
+        iPAddress: names.flatMap(({ tag, contents }) => (tag === ipTag && contents ? [contents] : [])),
+        critical,
+      };
+    },
   },
   // 4.2.1.4
   certificatePolicies: {
@@ -198,6 +243,14 @@ function readDistributionPoint(reader: der.DerReader): string[] {
     point.optional(der.contextTag(2, 'constructed'), () => point.any());
     return uris ?? [];
   });
+}
+
+/** A GeneralName; its contents where it is of a kind that is used here. */
+function readGeneralName(reader: der.DerReader): { tag?: number; contents?: Buffer } {
+  for (const tag of [emailTag, dnsTag, uriTag, ipTag])
+    if (reader.next(tag)) return { tag, contents: reader.octetString(tag) };
+  reader.any();
+  return {};
 }
 
 /** The URI of a GeneralName; none when it is a name of another kind. */

@@ -6,6 +6,7 @@ export * as der from './der.ts';
 export { CmsError, DerError, X509Error } from './errors.ts';
 
 export { distinguishedName, type AttributeType, type Name, type RelativeDistinguishedName } from './name.ts';
+export { matchesName, parseName } from './name-match.ts';
 export { keyIdentifier } from './public-key.ts';
 export type {
   AuthorityInfoAccess,
@@ -13,6 +14,7 @@ export type {
   Extensions,
   ExtKeyUsage,
   KeyUsage,
+  SubjectAltName,
 } from './extensions.ts';
 export { buildCertificate, parseCertificate, type Certificate, type CertificateTemplate } from './x509.ts';
 export { derToPem, pemToDer, type PemLabel } from './pem.ts';

@@ -3,7 +3,7 @@ import * as der from './der.ts';
 import { X509Error } from './errors.ts';
 
 /** `short`: RFC 4514 section 3, or the descriptor in use. `max`: upper bound in characters (RFC 5280 appendix A.1), for writing only. */
-const attributeTypes = {
+export const attributeTypes = {
   countryName: { oid: '2.5.4.6', short: 'C', max: 2, encode: der.printableString },
   stateOrProvinceName: { oid: '2.5.4.8', short: 'ST', max: 128, encode: der.utf8String },
   localityName: { oid: '2.5.4.7', short: 'L', max: 128, encode: der.utf8String },

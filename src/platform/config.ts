@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
+import { parseCertificate, pemToDer } from '../pki/index.ts';
 import { toSecrets, type Secrets } from './secrets.ts';
 
 /** What is wrong with one variable. */
@@ -24,6 +25,18 @@ export class ConfigError extends Error {
     this.name = 'ConfigError';
     this.problems = problems;
   }
+}
+
+/** What a TLS-terminating proxy says of the certificates that clients showed it. */
+export interface MutualTls {
+  /** Networks (CIDR) of the proxies that are believed: who can send from there can pose as any client. */
+  readonly proxies: readonly string[];
+  /** How `Client-Cert` is written: the byte sequence of RFC 9440, or PEM in percent-encoding, as nginx and Envoy have it. Default `rfc9440`. */
+  readonly format: 'rfc9440' | 'urlencoded-pem';
+  /** Certificate authorities (PEM) whose certificates are good for `tls_client_auth`; undefined: that method is not offered. */
+  readonly authorities: string | undefined;
+  /** Origin of the host that asks for certificates, where it is not the issuer's own (RFC 8705, section 5). */
+  readonly origin: string | undefined;
 }
 
 export interface Config {
@@ -54,6 +67,8 @@ export interface Config {
   /** Whether plain requests are answered without the library. */
   readonly hotPath: boolean;
   readonly drainSeconds: number;
+  /** Mutual TLS (RFC 8705); undefined: off, and what requests say of certificates is ignored. */
+  readonly mutualTls: MutualTls | undefined;
   /** Seconds that a token key is announced before it signs, signs, and stays published after. */
   readonly tokenKeys: { readonly announced: number; readonly signing: number; readonly retired: number };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -74,6 +89,7 @@ export type RawEnv = Readonly<Record<string, string | undefined>>;
 /** Secrets and certificates may be given as files (`DATA_KEY_FILE=/run/secrets/data-key`), as container platforms mount them. */
 const FILE_VARIABLES = [
   'OUTBOUND_AUTHORITIES',
+  'CLIENT_CERTIFICATE_AUTHORITIES',
   'DATABASE_URL',
   'REDIS_URL',
   'KEY_ENCRYPTION_KEY',
@@ -130,6 +146,9 @@ const variables = z.object({
     .default('yx'),
   OUTBOUND_NETWORKS: z.string().optional(),
   OUTBOUND_AUTHORITIES: z.string().optional(),
+  CLIENT_CERTIFICATE_FORMAT: z
+    .enum(['rfc9440', 'urlencoded-pem'], 'is not rfc9440 or urlencoded-pem')
+    .default('rfc9440'),
   ARGON2_MEMORY_KIB: wholeNumber(7168, 4_194_304, 19_456),
   ARGON2_PASSES: wholeNumber(1, 100, 2),
   ARGON2_LANES: wholeNumber(1, 64, 1),
@@ -182,6 +201,8 @@ export function toConfig(raw: RawEnv): Settings {
     if (!isNetwork(network))
       problems.push({ variable: 'OUTBOUND_NETWORKS', problem: `"${network}" is not a network in CIDR form` });
 
+  problems.push(...problemsWithMutualTls(raw));
+
   const secrets = toSecrets(raw, {
     required: server,
     developmentDirectory: parsed.data?.KEYS_DIRECTORY ?? 'keys',
@@ -209,6 +230,15 @@ export function toConfig(raw: RawEnv): Settings {
     documentMaxBytes: env.DOCUMENT_MAX_BYTES,
     hotPath: env.HOT_PATH === 'on',
     drainSeconds: env.DRAIN_SECONDS,
+    mutualTls:
+      raw['CLIENT_CERTIFICATE_PROXIES'] === undefined
+        ? undefined
+        : {
+            proxies: raw['CLIENT_CERTIFICATE_PROXIES'].split(',').filter(Boolean),
+            format: env.CLIENT_CERTIFICATE_FORMAT,
+            authorities: raw['CLIENT_CERTIFICATE_AUTHORITIES'],
+            origin: raw['MUTUAL_TLS_ORIGIN'],
+          },
     tokenKeys: {
       announced: env.TOKEN_KEY_ANNOUNCED_HOURS * 3600,
       signing: env.TOKEN_KEY_SIGNING_DAYS * 86_400,
@@ -219,6 +249,45 @@ export function toConfig(raw: RawEnv): Settings {
     keysDirectory: env.KEYS_DIRECTORY,
   };
   return { config: deepFreeze(config), secrets: secrets.value };
+}
+
+function problemsWithMutualTls(raw: RawEnv): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const refuse = (variable: string, problem: string) => problems.push({ variable, problem });
+  const {
+    CLIENT_CERTIFICATE_PROXIES: proxies,
+    CLIENT_CERTIFICATE_AUTHORITIES: authorities,
+    MUTUAL_TLS_ORIGIN: origin,
+  } = raw;
+  for (const network of proxies?.split(',').filter(Boolean) ?? [])
+    if (!isNetwork(network))
+      refuse('CLIENT_CERTIFICATE_PROXIES', `"${network}" is not a network in CIDR form`);
+    // Certificates are no secret: whoever is believed can show anybody's.
+    else if (network.endsWith('/0')) refuse('CLIENT_CERTIFICATE_PROXIES', `"${network}" believes everyone`);
+  const dependent = [
+    'CLIENT_CERTIFICATE_AUTHORITIES',
+    'CLIENT_CERTIFICATE_FORMAT',
+    'MUTUAL_TLS_ORIGIN',
+  ] as const;
+  for (const variable of dependent)
+    if (raw[variable] !== undefined && proxies === undefined)
+      refuse(variable, 'has no meaning without CLIENT_CERTIFICATE_PROXIES');
+  const authoritiesProblem = authorities === undefined ? undefined : problemWithAuthorities(authorities);
+  if (authoritiesProblem !== undefined) refuse('CLIENT_CERTIFICATE_AUTHORITIES', authoritiesProblem);
+  const originProblem = origin === undefined ? undefined : problemWithIssuer(origin);
+  if (originProblem !== undefined) refuse('MUTUAL_TLS_ORIGIN', originProblem);
+  return problems;
+}
+
+function problemWithAuthorities(pem: string): string | undefined {
+  try {
+    const certificates = pemToDer('CERTIFICATE', pem).map((der) => parseCertificate(der));
+    return certificates.every(({ extensions }) => extensions.basicConstraints?.cA)
+      ? undefined
+      : 'has a certificate that is no certificate authority';
+  } catch {
+    return 'is not certificates in PEM form';
+  }
 }
 
 /** OpenID Connect Discovery 1.0, section 3: https, no query, no fragment; plain http is for a loopback host alone. */

@@ -211,6 +211,22 @@ export async function createPortals(parts: {
     return result.data;
   }
 
+  function checkWithProvider(portal: Portal): void {
+    try {
+      parts.check?.(portal);
+    } catch (error) {
+      // OpenID Connect Dynamic Client Registration 1.0, section 3.3: what is wrong with client metadata is said in these two members.
+      const { error: code, error_description: description } = error as {
+        error?: unknown;
+        error_description?: unknown;
+      };
+      if (typeof code !== 'string' || typeof description !== 'string') throw error;
+      throw new PortalError('PORTAL_INVALID', `The portal cannot be registered. ${description}`, {
+        cause: error,
+      });
+    }
+  }
+
   async function addSecret(clientId: string, secret: string, othersExpireAfter?: number): Promise<void> {
     const now = clock.now();
     await db.transaction(async (tx) => {
@@ -267,7 +283,7 @@ export async function createPortals(parts: {
         ]);
         const written = only(await tx.query<PortalRow & { added: boolean }>(UPSERT, values));
         if (before && isDeepStrictEqual(toPortal(before), toPortal(written))) return written;
-        parts.check?.(toPortal(written));
+        checkWithProvider(toPortal(written));
         await tx.query('SELECT pg_notify($1, $2)', [CHANNEL, r.clientId]);
         await audit.record(tx, {
           type: written.added ? 'portal.registered' : 'portal.changed',

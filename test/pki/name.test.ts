@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { der, distinguishedName, parseCertificate } from '../../src/pki/index.ts';
+import {
+  der,
+  distinguishedName,
+  matchesName,
+  parseCertificate,
+  parseName,
+  pemToDer,
+} from '../../src/pki/index.ts';
 import { expectCode, folder, issue, openssl } from './support.ts';
 import { changed, toTree } from './tree.ts';
 
@@ -62,5 +69,85 @@ describe('names', () => {
 
   test('may have 64 characters beyond the basic plane', () => {
     expect(distinguishedName([{ commonName: '𠀀'.repeat(64) }]).rdns).toHaveLength(1);
+  });
+});
+
+describe('a name and the text that tells it (RFC 4514, RFC 4517 4.2.15)', () => {
+  const name = distinguishedName([
+    { countryName: 'CN' },
+    { organizationName: 'Ex, "Ample" + Söhne', organizationIdentifier: 'NTRCN-1' },
+    { commonName: ' a  Portal\\ ' },
+  ]);
+
+  test.each([
+    name.rfc4514,
+    'CN=A PORTAL\\\\,O=ex\\, \\"ample\\" \\+ s\\C3\\B6hne+organizationIdentifier=ntrcn-1,C=cn',
+    'cn = a portal\\5c , organizationidentifier=NTRCN-1 + o=Ex\\2c \\22Ample\\22 \\2B So\u0308hne, c=CN',
+    '2.5.4.3=a portal\\\\,2.5.4.10=Ex\\, \\"Ample\\" \\+ Söhne+2.5.4.97=NTRCN-1,2.5.4.6=#1302434e',
+  ])('are the same: %s', (text) => {
+    expect(matchesName(name, text)).toBe(true);
+  });
+
+  test.each([
+    'CN=a Portal\\\\,C=CN',
+    'CN=a Portal\\\\,O=Ex\\, \\"Ample\\" \\+ Söhne,organizationIdentifier=NTRCN-1,C=CN',
+    'C=CN,O=Ex\\, \\"Ample\\" \\+ Söhne+organizationIdentifier=NTRCN-1,CN=a Portal\\\\',
+    'CN=aPortal\\\\,O=Ex\\, \\"Ample\\" \\+ Söhne+organizationIdentifier=NTRCN-1,C=CN',
+    'CN=a Portal\\\\,O=Ex\\, \\"Ample\\" \\+ Sohne+organizationIdentifier=NTRCN-1,C=CN',
+    'CN=a Portal\\\\,O=Ex\\, \\"Ample\\" \\+ Söhne+organizationIdentifier=NTRCN-1+organizationIdentifier=NTRCN-1,C=CN',
+  ])('are not the same: %s', (text) => {
+    expect(parseName(text)).toBeDefined();
+    expect(matchesName(name, text)).toBe(false);
+  });
+
+  test.each([
+    '',
+    ' ',
+    'portal',
+    'CN=a,',
+    ',CN=a',
+    'CN=a,,C=CN',
+    'XX=a',
+    'CN=a;C=CN',
+    'CN="a"',
+    'CN=a\\',
+    'CN=\\zz',
+    'CN=\\ff',
+    'CN=#1',
+    'CN=a\0',
+    '/C=CN/CN=a',
+  ])('no name is told by %j', (text) => {
+    expect(parseName(text)).toBeUndefined();
+    expect(matchesName(distinguishedName([]), text)).toBe(false);
+  });
+
+  test('what is no separator in the name is none in its text: a value cannot pose as levels', () => {
+    const posing = distinguishedName([{ commonName: 'a,O=b' }]);
+    expect(matchesName(posing, 'CN=a,O=b')).toBe(false);
+    expect(matchesName(distinguishedName([{ commonName: 'a' }]), 'CN=\\#1301 61')).toBe(false);
+    expect(matchesName(distinguishedName([{ commonName: '#130161' }]), 'CN=#130161')).toBe(false);
+    expect(matchesName(distinguishedName([{ commonName: 'a' }]), 'CN=#130161')).toBe(true);
+  });
+
+  test('text that OpenSSL writes tells the name that OpenSSL made', () => {
+    const files = folder();
+    const [key, pem] = [files.path('key.pem'), files.path('c.pem')];
+    const subject = '/DC=cn/DC=example/O=Ex, Ample #1/OU=a+b/UID=p-1/emailAddress=p@example.cn/CN=门户';
+    openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-utf8', '-subj',
+      subject.replace('a+b', 'a\\+b'), '-keyout', key, '-out', pem); // prettier-ignore
+    const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', files.read('c.pem').toString());
+    for (const options of ['RFC2253', 'RFC2253,utf8,-esc_msb']) {
+      const text = openssl('x509', '-in', pem, '-noout', '-subject', '-nameopt', options);
+      expect(matchesName(parseCertificate(bytes).subject, text.replace('subject=', '').trim()), text).toBe(
+        true,
+      );
+    }
+  });
+
+  test('a long text takes no long time', () => {
+    const started = performance.now();
+    for (const text of [`CN=${' '.repeat(100_000)}`, `${' '.repeat(100_000)}CN`, 'CN=a+'.repeat(20_000)])
+      parseName(text);
+    expect(performance.now() - started).toBeLessThan(1000);
   });
 });

@@ -20,6 +20,13 @@ const everything = {
   certificatePolicies: ['1.2.156.1.1', '2.23.140.1.5.1.1'],
   cRLDistributionPoints: ['http://pki.example.cn/1.crl', 'http://pki.example.cn/2.crl'],
   authorityInfoAccess: { ocsp: ['http://ocsp.example.cn'], caIssuers: ['http://pki.example.cn/ca.cer'] },
+  subjectAltName: {
+    rfc822Name: ['a@example.cn'],
+    dNSName: ['a.example.cn'],
+    uniformResourceIdentifier: ['urn:uuid:1'],
+    iPAddress: [Buffer.from([192, 0, 2, 7])],
+    critical: false,
+  },
 } as const;
 
 describe('a certificate that we issue', () => {
@@ -280,6 +287,29 @@ describe('a certificate that OpenSSL issued', () => {
     );
     const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', files.read('c.pem').toString());
     expect(parseCertificate(bytes).unrecognizedCriticalExtensions).toEqual(['1.2.3.4', '2.5.29.30']);
+  });
+
+  test('has alternative names of every kind, and those used here are read (RFC 5280 4.2.1.6)', () => {
+    const files = folder();
+    const config = files.write(
+      'openssl.cnf',
+      `[req]\ndistinguished_name = dn\n[dn]\n[ext]\nsubjectAltName = critical, @names\n[names]
+DNS.1 = a.example.cn\nDNS.2 = *.b.example.cn\nURI.1 = urn:uuid:1\nIP.1 = 192.0.2.7\nIP.2 = 2001:db8::7
+email.1 = a@example.cn\nRID.1 = 1.2.3\notherName.1 = 1.2.3;UTF8:门户\ndirName.1 = dn2\n[dn2]\nCN = x\n`,
+    );
+    const key = files.path('key.pem');
+    const made = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -extensions ext -keyout ${key}`;
+    openssl(...made.split(' '), '-config', config, '-out', files.path('c.pem'));
+    const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', files.read('c.pem').toString());
+    const certificate = parseCertificate(bytes);
+    expect(certificate.unrecognizedCriticalExtensions).toEqual([]);
+    expect(certificate.extensions.subjectAltName).toEqual({
+      dNSName: ['a.example.cn', '*.b.example.cn'],
+      uniformResourceIdentifier: ['urn:uuid:1'],
+      rfc822Name: ['a@example.cn'],
+      iPAddress: [Buffer.from([192, 0, 2, 7]), Buffer.from('20010db8000000000000000000000007', 'hex')],
+      critical: true,
+    });
   });
 
   test('may be of version 1 and signed under SHA-1: it is read, but its signature is not verified', () => {

@@ -3,7 +3,9 @@ import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { derToPem } from '../../src/pki/index.ts';
 import { ConfigError, readEnv, toConfig, type RawEnv } from '../../src/platform/config.ts';
+import { issue } from '../pki/support.ts';
 
 const secret = () => randomBytes(32).toString('base64');
 const server = (): RawEnv => ({
@@ -112,6 +114,72 @@ describe('configuration', () => {
     expect(problemsOf({ ...server(), DATA_KEY: undefined, DATA_KEY_FILE: path })).toEqual({});
     expect(problemsOf({ ...server(), DATA_KEY_FILE: '/nowhere/data-key' })).toEqual({
       DATA_KEY_FILE: 'names a file that cannot be read',
+    });
+  });
+
+  describe('of mutual TLS', () => {
+    const authority = (commonName: string, isCa: boolean) =>
+      issue(commonName, { extensions: { basicConstraints: { cA: isCa } } }).then(({ certificate }) =>
+        derToPem('CERTIFICATE', certificate.der),
+      );
+
+    test('is off unless proxies are named, and then nothing else of it has a meaning', async () => {
+      expect(toConfig(readEnv(server())).config.mutualTls).toBeUndefined();
+      const others = {
+        CLIENT_CERTIFICATE_AUTHORITIES: await authority('根', true),
+        CLIENT_CERTIFICATE_FORMAT: 'urlencoded-pem',
+        MUTUAL_TLS_ORIGIN: 'https://mtls.id.example.cn',
+      };
+      expect(Object.keys(problemsOf({ ...server(), ...others }))).toEqual(Object.keys(others));
+      const proxies = { CLIENT_CERTIFICATE_PROXIES: '10.0.0.7/32,fd00::/8' };
+      expect(toConfig(readEnv({ ...server(), ...proxies })).config.mutualTls).toEqual({
+        proxies: ['10.0.0.7/32', 'fd00::/8'],
+        format: 'rfc9440',
+        authorities: undefined,
+        origin: undefined,
+      });
+      expect(toConfig(readEnv({ ...server(), ...proxies, ...others })).config.mutualTls).toMatchObject({
+        format: 'urlencoded-pem',
+        origin: 'https://mtls.id.example.cn',
+      });
+    });
+
+    test('takes its authorities from a file, several if there are several', async () => {
+      const path = join(mkdtempSync(join(tmpdir(), 'yinxin-authorities-')), 'authorities.pem');
+      writeFileSync(path, `# 根\n${await authority('甲', true)}\n${await authority('乙', true)}`);
+      const raw = {
+        ...server(),
+        CLIENT_CERTIFICATE_PROXIES: '10.0.0.7/32',
+        CLIENT_CERTIFICATE_AUTHORITIES_FILE: path,
+      };
+      expect(problemsOf(raw)).toEqual({});
+      expect(toConfig(readEnv(raw)).config.mutualTls?.authorities).toContain('BEGIN CERTIFICATE');
+    });
+
+    test.each<[string, RawEnv]>([
+      ['CLIENT_CERTIFICATE_PROXIES', { CLIENT_CERTIFICATE_PROXIES: '10.0.0.7' }],
+      ['CLIENT_CERTIFICATE_PROXIES', { CLIENT_CERTIFICATE_PROXIES: '10.0.0.0/8,proxy.example.cn' }],
+      ['CLIENT_CERTIFICATE_PROXIES', { CLIENT_CERTIFICATE_PROXIES: '0.0.0.0/0' }],
+      ['CLIENT_CERTIFICATE_PROXIES', { CLIENT_CERTIFICATE_PROXIES: '::/0' }],
+      ['CLIENT_CERTIFICATE_FORMAT', { CLIENT_CERTIFICATE_FORMAT: 'xfcc' }],
+      ['CLIENT_CERTIFICATE_AUTHORITIES', { CLIENT_CERTIFICATE_AUTHORITIES: 'root.pem' }],
+      ['MUTUAL_TLS_ORIGIN', { MUTUAL_TLS_ORIGIN: 'https://mtls.id.example.cn/' }],
+      ['MUTUAL_TLS_ORIGIN', { MUTUAL_TLS_ORIGIN: 'http://mtls.id.example.cn' }],
+    ])('is refused with a bad %s: %j', (variable, raw) => {
+      expect(
+        Object.keys(problemsOf({ ...server(), CLIENT_CERTIFICATE_PROXIES: '10.0.0.7/32', ...raw })),
+      ).toEqual([variable]);
+    });
+
+    test('is refused with an authority that is none', async () => {
+      const raw = {
+        ...server(),
+        CLIENT_CERTIFICATE_PROXIES: '10.0.0.7/32',
+        CLIENT_CERTIFICATE_AUTHORITIES: await authority('门户', false),
+      };
+      expect(problemsOf(raw)).toEqual({
+        CLIENT_CERTIFICATE_AUTHORITIES: 'has a certificate that is no certificate authority',
+      });
     });
   });
 
