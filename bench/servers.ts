@@ -36,6 +36,7 @@ export interface StartOptions {
 export type Starter = (options?: StartOptions) => Promise<Running>;
 
 /** Nothing listens there: the driver reads the redirect and does not follow it. */
+const RESOURCE = 'urn:bench:api';
 const REDIRECT_URI = 'http://127.0.0.1:9/callback';
 const CLIENT_ID = 'bench';
 export const PEOPLE = 16;
@@ -76,6 +77,16 @@ export async function installProduct(
     password: `a quiet word ${i} by the river`,
   }));
   const app = await createApp(toConfig(env), { logger: createLogger('silent') });
+  await app.resources.register(
+    {
+      identifier: RESOURCE,
+      name: { 'zh-CN': '性能测试接口' },
+      scopes: { 'bench:read': { 'zh-CN': '读取' } },
+      tokenFormat: 'jwt',
+      tokenSeconds: 600,
+    },
+    'system',
+  );
   await app.portals.register(portal(), 'system');
   const secret = await app.portals.issueSecret(CLIENT_ID);
   for (const person of people) await app.identity.register(person);
@@ -97,7 +108,7 @@ export async function installProduct(
     });
     return running('product', process, {
       secret,
-      resource: `${issuer}/api/v1`,
+      resource: RESOURCE,
       person: (i) => ({ ...people[i % people.length], decision: 'allow' }),
     });
   };
@@ -109,9 +120,9 @@ export async function installProduct(
   }
 }
 
-/** The portal of the benchmark. The registry may know more of a portal than it did when this was written: what it does not know it ignores. */
+/** The portal of the benchmark. */
 function portal(): PortalRegistration {
-  const registration = {
+  return {
     clientId: CLIENT_ID,
     name: { 'zh-CN': '性能测试门户', en: 'Benchmark portal' },
     sector: CLIENT_ID,
@@ -120,9 +131,9 @@ function portal(): PortalRegistration {
     postLogoutRedirectUris: [],
     backchannelLogoutUri: undefined,
     scopes: Object.keys(SCOPES),
-    grantTypes: ['authorization_code', 'refresh_token', 'client_credentials'],
+    resources: { [RESOURCE]: ['bench:read'] },
+    metadata: { grant_types: ['authorization_code', 'refresh_token', 'client_credentials'] },
   };
-  return registration;
 }
 
 async function createDatabase(serverUrl: string): Promise<string> {
@@ -158,7 +169,7 @@ export async function baseline(name: 'vanilla' | 'bound', { folder, redisUrl }: 
     });
     return running(name, process, {
       secret,
-      resource: 'urn:bench:api',
+      resource: RESOURCE,
       person: (i) => ({ login: `user-${i}`, password: 'any' }),
     });
   };

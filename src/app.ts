@@ -4,7 +4,7 @@ import { apiRoutes } from './api/routes.ts';
 import { createAuditLog, type AuditLog } from './audit/index.ts';
 import { consoleRoutes } from './console/routes.ts';
 import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
-import { createIdentity, createPasswordHasher, type Identity } from './identity/index.ts';
+import { createAccountCache, createIdentity, createPasswordHasher, type Identity } from './identity/index.ts';
 import {
   createLogoutOutbox,
   createMemoryStore,
@@ -26,6 +26,7 @@ import { connectPg } from './platform/db/pg.ts';
 import { openPglite } from './platform/db/pglite.ts';
 import { loadAssets } from './platform/http/assets.ts';
 import type { RequestState } from './platform/http/context.ts';
+import { answerDirectly } from './platform/http/direct.ts';
 import { answerErrors, observe } from './platform/http/edge.ts';
 import { createForms } from './platform/http/forms.ts';
 import { operations } from './platform/http/operations.ts';
@@ -33,6 +34,7 @@ import { createPages } from './platform/http/pages.ts';
 import { createPreferences } from './platform/http/preferences.ts';
 import { speakFor } from './platform/http/origin.ts';
 import { listen } from './platform/http/server.ts';
+import { headerTwice } from './platform/http/unambiguous.ts';
 import { loadLanguages } from './platform/i18n.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
@@ -96,6 +98,8 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       logger,
     });
     const identity = createIdentity({ db, clock, audit, dataKey: secrets.dataKey, passwords });
+    const accounts = await createAccountCache({ db, identity });
+    closing.unshift(() => accounts.stop());
     const organisations = createOrganisations({ db, clock, audit });
     const portals: Awaited<ReturnType<typeof createPortals>> = await createPortals({
       db,
@@ -128,6 +132,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       metrics,
       audit,
       identity,
+      accounts,
       portals,
       resources,
       tokenKeys,
@@ -187,7 +192,15 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       },
       async start() {
         const handle = koa.callback();
-        const server = await listen((request, response) => void handle(request, response), config);
+        const framework = (...[request, response]: Parameters<typeof handle>) =>
+          void handle(request, response);
+        const listener = answerDirectly(
+          { issuer: config.issuer, logger, metrics, area: 'oidc' },
+          // What is ambiguous is left to the framework, which refuses it.
+          (request) => (headerTwice(request) === undefined ? oidc.direct(request) : undefined),
+          framework,
+        );
+        const server = await listen(listener, config);
         closing.unshift(() => server.stop(config.drainSeconds * 1000));
         return server.port;
       },

@@ -1,13 +1,14 @@
-/** Brings an installation to what a file describes: portals, organisations, units, officers and seals. Safe to repeat. */
+/** Brings an installation to what a file describes: resource servers, portals, organisations, units, officers and seals. Safe to repeat. */
 import { z } from 'zod';
 import type { App } from './app.ts';
-import { portalRegistration } from './portals/index.ts';
+import { portalRegistration, resourceRegistration } from './portals/index.ts';
 
 /** Names end up in certificates, which have room for 64 letters (RFC 5280, appendix A.1). */
 const text = z.string().trim().min(1).max(64);
 
 export const provisioning = z
   .object({
+    resources: z.array(resourceRegistration).default([]),
     portals: z.array(portalRegistration).default([]),
     organisations: z
       .array(
@@ -41,13 +42,14 @@ export interface Provisioned {
 
 /** @throws {z.ZodError} the description has another form; {AppError} a room refuses a part of it. */
 export async function provision(
-  app: Pick<App, 'portals' | 'organisations' | 'identity' | 'seals'>,
+  app: Pick<App, 'portals' | 'resources' | 'organisations' | 'identity' | 'seals'>,
   description: unknown,
 ): Promise<Provisioned> {
   const wanted = provisioning.parse(description);
   const secrets = new Map<string, string>();
   const missingOfficers: string[] = [];
 
+  for (const resource of wanted.resources) await app.resources.register(resource, 'system');
   for (const portal of wanted.portals) {
     const isNew = (await app.portals.find(portal.clientId)) === undefined;
     await app.portals.register(portal, 'system');

@@ -7,6 +7,7 @@ import { derToPem } from '../pki/index.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
 import { readUpload } from '../platform/http/multipart.ts';
+import { refuseAmbiguous } from '../platform/http/unambiguous.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { sealingOptions, SealingError, type Actor, type Seals } from '../seals/index.ts';
 import { openapi } from './openapi.ts';
@@ -119,18 +120,18 @@ export function apiRoutes(parts: ApiParts): Middleware {
   return async function api(ctx, next) {
     if (ctx.path !== '/api' && !ctx.path.startsWith('/api/')) return next();
     ctx.state.area = 'api';
-    await routes(ctx, async () => undefined);
+    await refuseAmbiguous(ctx, () => routes(ctx, async () => undefined));
   };
 }
 
 function readOptions(text: string | undefined) {
   try {
     return sealingOptions.parse(text === undefined ? {} : JSON.parse(text));
-  } catch (cause) {
+  } catch {
+    // Without its cause, which quotes the text.
     throw new SealingError(
       'SEALING_OPTIONS_INVALID',
       'The part "options" is not JSON of the documented form.',
-      { cause },
     );
   }
 }

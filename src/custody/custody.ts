@@ -220,11 +220,30 @@ export function createCustody(parts: {
         sign:
           dsaEncoding === undefined
             ? (data) => signOnThread(digest, data, privateKey)
-            : // ECDSA on P-256 takes 20 microseconds: on this thread it costs less than handing it to another.
-              async (data) => sign(digest, data, { key: privateKey, dsaEncoding }),
+            : // ECDSA on P-256 takes 20 microseconds: on this thread it costs less than handing it to another. The key is given
+              // by itself, and what comes out is rearranged: given with options, Node takes twice the time.
+              async (data) => {
+                const signature = sign(digest, data, privateKey);
+                return dsaEncoding === 'der' ? signature : sideBySide(signature);
+              },
       };
     },
   };
+}
+
+/** ECDSA-Sig-Value (RFC 3279, section 2.2.3) of a P-256 key as r and s side by side (RFC 7518, section 3.4). */
+function sideBySide(signature: Buffer): Buffer {
+  const raw = Buffer.alloc(64);
+  // SEQUENCE { INTEGER r, INTEGER s }: all lengths are short, and a leading zero may stand before a number.
+  let at = 2;
+  for (const end of [32, 64]) {
+    const length = signature[at + 1] ?? 0;
+    const number = signature.subarray(at + 2, at + 2 + length);
+    const digits = number.length > 32 ? number.subarray(number.length - 32) : number;
+    digits.copy(raw, end - digits.length);
+    at += 2 + length;
+  }
+  return raw;
 }
 
 function toPublicKey(spki: Uint8Array): KeyObject {

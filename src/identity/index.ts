@@ -6,6 +6,7 @@ export {
   type Authentication,
   type Identity,
 } from './accounts.ts';
+export { createAccountCache, type AccountCache } from './account-cache.ts';
 export { createPasswordHasher, PASSWORD_MIN_LENGTH, type PasswordHasher } from './credentials/password.ts';
 export {
   decide,

@@ -2,10 +2,9 @@
  * What oidc-provider asks of storage, on `OidcStore`. Closed here, because the library leaves it open: every one-time thing is consumed by
  * one compare-and-set, and sessions written in parallel merge. Ids become digests and payloads ciphertext before they leave this file.
  */
-import { createHash } from 'node:crypto';
 import { Provider, errors, type Adapter, type AdapterPayload } from 'oidc-provider';
-import type { Cipher } from '../platform/cipher.ts';
 import type { Clock } from '../platform/clock.ts';
+import { keyOf, SESSION_CONTEXT, sessionEntryContext, type Records } from './records.ts';
 import type { OidcStore, StoredSession } from './store/store.ts';
 
 /** Where clients go that register themselves: clients are portals, which live in PostgreSQL. */
@@ -29,18 +28,9 @@ const GRACEFUL_MODELS: ReadonlySet<string> = new Set([
   'BackchannelAuthenticationRequest',
 ]);
 
-/** Models whose records name the grant they came from, and fall with it. */
-const GRANT_MODELS = [
-  'AccessToken',
-  'AuthorizationCode',
-  'RefreshToken',
-  'DeviceCode',
-  'BackchannelAuthenticationRequest',
-];
-
 export function createAdapterFactory(parts: {
   store: OidcStore;
-  cipher: Cipher;
+  records: Records;
   clock: Clock;
   findPortal: FindPortal;
   clients: ClientRegistry;
@@ -59,16 +49,11 @@ export function createAdapterFactory(parts: {
   };
 }
 
-/** The name under which an id is stored: its digest, so that a copy of the store signs nobody in. */
-export function keyOf(id: string): string {
-  return createHash('sha256').update(id).digest('base64url');
-}
-
 function createRecordAdapter(
   model: string,
-  parts: { store: OidcStore; cipher: Cipher; clock: Clock; findPortal: FindPortal },
+  parts: { store: OidcStore; records: Records; clock: Clock; findPortal: FindPortal },
 ): Adapter {
-  const { store, cipher, clock, findPortal } = parts;
+  const { records, clock, findPortal } = parts;
 
   /** Suspending a portal ends what it was given until then, wherever it lies. */
   async function stands({ clientId, iat = 0 }: AdapterPayload): Promise<boolean> {
@@ -79,55 +64,41 @@ function createRecordAdapter(
     );
   }
 
-  const contextOf = (key: string) => `${model}:${key}`;
-  const open = (key: string, value: string) =>
-    JSON.parse(decryptText(cipher, value, contextOf(key))) as AdapterPayload;
   return {
     ...unusedMethods(model),
     async upsert(id, payload, expiresIn) {
-      const key = keyOf(id);
       const { jti: _id, ...rest } = payload;
       // An interaction remembers the session by its raw id, which nothing reads.
       if (model === 'Interaction' && rest['session']) delete (rest['session'] as { cookie?: string }).cookie;
-      await store.put(model, key, encryptText(cipher, JSON.stringify(rest), contextOf(key)), {
-        ttlSeconds: expiresIn,
-        grant:
-          GRANT_MODELS.includes(model) && payload.grantId !== undefined ? keyOf(payload.grantId) : undefined,
-      });
+      await records.put(model, id, rest, expiresIn);
     },
     async find(id) {
-      const key = keyOf(id);
-      const record = await store.get(model, key);
-      if (!record) return undefined;
-      const payload = open(key, record.value);
-      if (!(await stands(payload))) return undefined;
-      const { consumedAt } = record;
+      const found = await records.find(model, id);
+      if (!found || !(await stands(found.payload))) return undefined;
+      const { consumedAt } = found;
       const inGrace =
         GRACEFUL_MODELS.has(model) &&
         consumedAt !== undefined &&
         clock.now().getTime() / 1000 - consumedAt <= GRACE_SECONDS;
       return {
-        ...payload,
+        // The library changes what it is given.
+        ...structuredClone(found.payload),
         jti: id,
         ...(consumedAt === undefined || inGrace ? {} : { consumed: Math.floor(consumedAt) }),
       };
     },
     async consume(id) {
-      const key = keyOf(id);
-      if (await store.consume(model, key, clock.now().getTime() / 1000)) return;
+      if (await records.consume(model, id, clock.now().getTime() / 1000)) return;
       // Lost the race. RFC 6749, section 4.1.2: whatever a code used twice has led to is revoked.
       if (model === 'PushedAuthorizationRequest')
         throw new errors.InvalidRequestUri('request_uri has already been used');
-      const record = await store.get(model, key);
-      const grantId = record && open(key, record.value).grantId;
-      if (model === 'AuthorizationCode' && grantId !== undefined) {
-        await Promise.all(GRANT_MODELS.map((granted) => store.removeGrant(granted, keyOf(grantId))));
-        await store.remove('Grant', keyOf(grantId));
-      }
+      const grantId = (await records.find(model, id))?.payload.grantId;
+      if (model === 'AuthorizationCode' && grantId !== undefined) await records.remove('Grant', grantId);
       throw new errors.InvalidGrant('grant request is invalid');
     },
-    destroy: (id) => store.remove(model, keyOf(id)),
-    revokeByGrantId: (grantId) => store.removeGrant(model, keyOf(grantId)),
+    destroy: (id) => records.remove(model, id),
+    // Whatever came from a grant is good for nothing without it: every use asks for the grant.
+    revokeByGrantId: (grantId) => records.remove('Grant', grantId),
   };
 }
 
@@ -142,7 +113,8 @@ function createClientAdapter(clients: ClientRegistry): Adapter {
 
 /** Device codes are found by the code that a person types, too, and approved by one of any number who try (RFC 8628). */
 function createDeviceCodeAdapter(parts: Parameters<typeof createRecordAdapter>[1]): Adapter {
-  const { store, cipher } = parts;
+  const { store } = parts;
+  const { sealText, openText } = parts.records;
   const records = createRecordAdapter('DeviceCode', parts);
   const context = (key: string) => `UserCode:${key}`;
   return {
@@ -156,14 +128,14 @@ function createDeviceCodeAdapter(parts: Parameters<typeof createRecordAdapter>[1
       }
       if (payload.userCode !== undefined && payload.inFlight === undefined && !settles) {
         const key = keyOf(payload.userCode);
-        await store.put('UserCode', key, encryptText(cipher, id, context(key)), { ttlSeconds: expiresIn });
+        await store.put('UserCode', key, sealText(id, context(key)), { ttlSeconds: expiresIn });
       }
       await records.upsert(id, payload, expiresIn);
     },
     async findByUserCode(userCode) {
       const key = keyOf(userCode);
       const record = await store.get('UserCode', key);
-      return record && records.find(decryptText(cipher, record.value, context(key)));
+      return record && records.find(openText(record.value, context(key)));
     },
   };
 }
@@ -177,17 +149,16 @@ function loadedByThisRequest(): Map<string, Entries> {
   return state ? (state[LOADED] ??= new Map()) : new Map();
 }
 
-function createSessionAdapter(parts: { store: OidcStore; cipher: Cipher }): Adapter {
-  const { store, cipher } = parts;
-  const bodyContext = 'Session';
-  const entryContext = (clientId: string) => `Session:${clientId}`;
+function createSessionAdapter(parts: { store: OidcStore; records: Records }): Adapter {
+  const { store } = parts;
+  const { sealText, openText } = parts.records;
 
   function open(session: StoredSession): { payload: AdapterPayload; entries: Entries } {
-    const payload = JSON.parse(decryptText(cipher, session.body, bodyContext)) as AdapterPayload;
+    const payload = JSON.parse(openText(session.body, SESSION_CONTEXT)) as AdapterPayload;
     const entries: Record<string, string> = {};
     const authorizations: Record<string, object> = {};
     for (const [clientId, text] of Object.entries(session.authorizations)) {
-      const json = decryptText(cipher, text, entryContext(clientId));
+      const json = openText(text, sessionEntryContext(clientId));
       entries[clientId] = json;
       authorizations[clientId] = JSON.parse(json) as object;
     }
@@ -209,7 +180,7 @@ function createSessionAdapter(parts: { store: OidcStore; cipher: Cipher }): Adap
       const loaded = loadedByThisRequest().get(key) ?? {};
       const changed = Object.entries(current).filter(([clientId, json]) => loaded[clientId] !== json);
       const set = Object.fromEntries(
-        changed.map(([clientId, json]) => [clientId, encryptText(cipher, json, entryContext(clientId))]),
+        changed.map(([clientId, json]) => [clientId, sealText(json, sessionEntryContext(clientId))]),
       );
       const remove = Object.keys(loaded).filter((clientId) => !(clientId in current));
       const saved = await store.saveSession(
@@ -217,7 +188,7 @@ function createSessionAdapter(parts: { store: OidcStore; cipher: Cipher }): Adap
         {
           uid,
           account: body.accountId === undefined ? undefined : keyOf(body.accountId),
-          body: encryptText(cipher, JSON.stringify(body), bodyContext),
+          body: sealText(JSON.stringify(body), SESSION_CONTEXT),
           set,
           remove,
         },
@@ -249,27 +220,19 @@ function createSessionAdapter(parts: { store: OidcStore; cipher: Cipher }): Adap
  */
 export async function endSessionsOf(
   accountId: string,
-  { store, cipher }: { store: OidcStore; cipher: Cipher },
+  { store, records }: { store: OidcStore; records: Records },
   ended: (clientId: string, sid: string | undefined) => Promise<void>,
 ): Promise<number> {
   const keys = await store.sessionsOf(keyOf(accountId));
   for (const key of keys) {
     const session = await store.session(key);
     for (const [clientId, text] of Object.entries(session?.authorizations ?? {})) {
-      const { sid } = JSON.parse(decryptText(cipher, text, `Session:${clientId}`)) as { sid?: string };
+      const { sid } = JSON.parse(records.openText(text, sessionEntryContext(clientId))) as { sid?: string };
       await ended(clientId, sid);
     }
     await store.endSession(key);
   }
   return keys.length;
-}
-
-function encryptText(cipher: Cipher, text: string, context: string): string {
-  return Buffer.from(cipher.encrypt(Buffer.from(text), context)).toString('base64');
-}
-
-function decryptText(cipher: Cipher, text: string, context: string): string {
-  return Buffer.from(cipher.decrypt(Buffer.from(text, 'base64'), context)).toString('utf8');
 }
 
 /** The library's contract has methods that it calls for some models only; calling one here would be a mistake of ours. */

@@ -58,13 +58,12 @@ const OWN_MEMBERS = new Set([
   'backchannel_logout_uri',
   'subject_type',
   'application_type',
-  // A default of the library; see published.ts.
   'backchannel_user_code_parameter',
 ]);
 
 /**
  * Client metadata as a portal, for dynamic registration.
- * @throws {errors.InvalidClientMetadata} for what this provider does not do: public subjects, native applications.
+ * @throws {errors.InvalidClientMetadata} for what this provider does not do: public subjects, native applications, user codes.
  */
 export function toRegistration(
   payload: AdapterPayload,
@@ -80,6 +79,8 @@ export function toRegistration(
     throw new errors.InvalidClientMetadata('subject_type must be pairwise');
   if (payload['application_type'] === 'native')
     throw new errors.InvalidClientMetadata('application_type must be web');
+  if (payload['backchannel_user_code_parameter'] === true)
+    throw new errors.InvalidClientMetadata('backchannel_user_code_parameter is not supported');
   const clientId = String(payload['client_id']);
   const redirectUris = list('redirect_uris');
   const first = URL.parse(text('sector_identifier_uri') ?? redirectUris[0] ?? text('jwks_uri') ?? '');

@@ -4,43 +4,52 @@
  */
 import { randomBytes } from 'node:crypto';
 import compose from 'koa-compose';
-import Provider, { errors, type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import type { AuditLog } from '../audit/index.ts';
-import type { Assurable, Factors, Identity } from '../identity/index.ts';
+import type { AccountCache, Assurable, Factors, Identity } from '../identity/index.ts';
 import { createCipher } from '../platform/cipher.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Config } from '../platform/config.ts';
 import type { Db } from '../platform/db/db.ts';
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
+import type { DirectHandler } from '../platform/http/direct.ts';
 import type { Forms } from '../platform/http/forms.ts';
 import { speakFor } from '../platform/http/origin.ts';
 import { createOutboundFetch } from '../platform/http/outbound.ts';
 import type { Pages } from '../platform/http/pages.ts';
 import type { Preferences } from '../platform/http/preferences.ts';
+import { refuseAmbiguous } from '../platform/http/unambiguous.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
-import { PortalError, type Portal, type Portals, type Resources } from '../portals/index.ts';
-import { createAdapterFactory, endSessionsOf, keyOf } from './adapter.ts';
+import type { Portal, Portals, Resources } from '../portals/index.ts';
+import { createAdapterFactory, endSessionsOf } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
+import { boundedRequests } from './bounds.ts';
 import { createClientCertificates } from './client-certificates.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
-import { apiResource, toConfiguration } from './configuration.ts';
+import { apiResource, toConfiguration, TTL } from './configuration.ts';
 import { createConsents } from './consents.ts';
+import { exactEndpoints } from './endpoints.ts';
+import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
 import { createOwnPages } from './own-pages.ts';
 import { createPolicy, type SessionFactors } from './policy.ts';
 import { postAsGet } from './post-as-get.ts';
-import { publishOnce } from './published.ts';
+import { createPublished } from './published.ts';
 import { createRefreshGrace } from './refresh-grace.ts';
-import { manageRegistrations } from './registration.ts';
+import { asInvalidMetadata, manageRegistrations } from './registration.ts';
 import { API_SCOPES, claimsOf, OPENID_SCOPES } from './scopes.ts';
+import { createRecords, keyOf } from './records.ts';
 import { CustodySigningKey } from './signing-key.ts';
 import type { OidcStore } from './store/store.ts';
 import { createSubjects } from './subjects.ts';
 import type { PublishedKey } from './token-keys.ts';
+
+/** How far ahead an assertion may expire. */
+const REPLAY_MAX_SECONDS = 24 * 3600;
 
 export interface GenerationParts {
   readonly config: Config;
@@ -52,6 +61,7 @@ export interface GenerationParts {
   readonly metrics: Metrics;
   readonly audit: AuditLog;
   readonly identity: Identity;
+  readonly accounts: AccountCache;
   readonly portals: Portals;
   readonly resources: Resources;
   readonly forms: Forms;
@@ -67,6 +77,8 @@ export interface Generation {
   readonly middleware: Middleware;
   /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
   check(portal: Portal): void;
+  /** Answers plain requests before the framework. */
+  readonly direct: DirectHandler;
   /** Makes one back-channel logout call. @throws when the portal does not accept it. */
   callPortal(client: Client, accountId: string, sid: string | undefined): Promise<void>;
 }
@@ -86,16 +98,17 @@ export interface Generations {
 }
 
 export function createGenerations(parts: GenerationParts): Generations {
-  const { config, secrets, store, clock, identity, portals, resources, pages, logger } = parts;
+  const { config, secrets, store, clock, portals, resources, pages, logger } = parts;
   const apiUri = apiResource(config.issuer);
   const now = () => Math.floor(clock.now().getTime() / 1000);
   const cipher = createCipher(deriveKey(secrets.dataKey, 'oidc-store'));
+  const records = createRecords({ store, cipher });
   const subjects = createSubjects(parts);
   const consents = createConsents(parts);
-  const restarts = createRestarts({ store, cipher, clock, issuer: config.issuer });
+  const restarts = createRestarts({ records, clock, issuer: config.issuer });
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
   const certificates = createClientCertificates(config.mutualTls, clock);
-  const refreshGrace = createRefreshGrace({ store, cipher, clock, certificateOf: certificates.senderOf });
+  const refreshGrace = createRefreshGrace({ records, certificateOf: certificates.senderOf });
   const backchannel = createBackchannel(parts);
   const outboundFetch = createOutboundFetch(
     config.outboundNetworks,
@@ -104,7 +117,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   const adapter = createAdapterFactory({
     store,
     clock,
-    cipher,
+    records,
     findPortal: (clientId) => portals.find(clientId),
     clients: {
       async save({ client_secret: secret, ...metadata }) {
@@ -114,10 +127,7 @@ export function createGenerations(parts: GenerationParts): Generations {
         });
         await portals
           .register(registration, 'dynamic-registration', { state: 'sandbox' })
-          .catch((error: unknown) => {
-            // RFC 7591, section 3.2.2.
-            throw error instanceof PortalError ? new errors.InvalidClientMetadata(error.message) : error;
-          });
+          .catch(asInvalidMetadata);
         if (typeof secret === 'string' && secret !== SECRET_ELSEWHERE)
           await portals.addSecret(registration.clientId, secret);
       },
@@ -162,7 +172,7 @@ export function createGenerations(parts: GenerationParts): Generations {
         signingKeys: keys.map((key) => new CustodySigningKey(key)),
         fetch: outboundFetch,
         async account(accountId) {
-          const account = await identity.account(accountId);
+          const account = await parts.accounts.account(accountId);
           return account && { claims: claimsOf(account), assurable: account };
         },
         async subjectOf(accountId, clientId) {
@@ -221,6 +231,8 @@ export function createGenerations(parts: GenerationParts): Generations {
     // The library looks whether a `jti` was used and writes it later; two requests in parallel would both pass. One write decides instead.
     provider.ReplayDetection.unique = async function unique(iss, jti, exp) {
       const ttlSeconds = Math.max(1, Math.ceil(exp - clock.now().getTime() / 1000));
+      // What would have to be remembered for longer is not taken (RFC 7523, section 3, rule 4).
+      if (!(ttlSeconds <= REPLAY_MAX_SECONDS)) return false;
       return store.putOnce('ReplayDetection', keyOf(JSON.stringify([iss, jti])), '1', ttlSeconds);
     };
     // The library would call each portal while the person waits, once, and forget what failed. The calls go through the outbox instead.
@@ -230,6 +242,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       return parts.logouts.enqueue({ clientId: this.clientId, accountId, sid });
     };
     rememberFactors(provider);
+    saveNewSessions(provider, config.issuer.startsWith('https:'));
     pingInBackground(provider, logger);
     refreshGrace.attach(provider);
     certificates.attach(provider);
@@ -240,10 +253,14 @@ export function createGenerations(parts: GenerationParts): Generations {
       if (ctx.oidc.client) ownPages.rememberOrigin(ctx, ctx.oidc.client.clientId);
     });
 
+    const published = createPublished();
     const endpoints = compose(provider.middleware as unknown as Middleware[]);
     const middleware = compose<Context>([
-      publishOnce(),
+      exactEndpoints(),
+      refuseAmbiguous,
+      published.middleware,
       postAsGet(),
+      boundedRequests(),
       certificates.atOrigin,
       interactionRoutes({ ...parts, provider, consents, ownPages, restarts }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
@@ -260,10 +277,27 @@ export function createGenerations(parts: GenerationParts): Generations {
         await recordSignOut(oidcCtx as KoaContextWithOIDC, parts);
       },
     ]);
+    const hot = createHotPath(
+      {
+        ...parts,
+        issuer: config.issuer,
+        records,
+        subjects,
+        refreshGrace,
+        now,
+        instant: () => clock.now().getTime() / 1000,
+      },
+      keys,
+      {
+        cookieKeys: secrets.cookieKeys,
+        sessionCookie: provider.cookieName('session'),
+      },
+    );
     return {
       provider,
       middleware,
       check: (portal) => void parse(portal),
+      direct: (request) => published.direct(request) ?? (config.hotPath ? hot(request) : undefined),
       callPortal: (client, accountId, sid) =>
         callOfLibrary.call(client as unknown as LibraryClient, accountId, sid),
     };
@@ -272,7 +306,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   return {
     build,
     endSessions: (accountId) =>
-      endSessionsOf(accountId, { store, cipher }, async (clientId, sid) => {
+      endSessionsOf(accountId, { store, records }, async (clientId, sid) => {
         const portal = await portals.find(clientId);
         if (portal?.backchannelLogoutUri !== undefined)
           await parts.logouts.enqueue({ clientId, accountId, sid });
@@ -291,6 +325,23 @@ function rememberFactors(provider: Provider): void {
     const session = ctx.oidc.session as unknown as SessionFactors | undefined;
     if (login?.factors && session) session.factors = { ...session.factors, ...login.factors };
   });
+}
+
+/** After an error the library shows the device page again, with a secret in a session that it has never saved, and cannot save then. */
+function saveNewSessions(provider: Provider, secure: boolean): void {
+  const prototype = provider.Session.prototype as unknown as {
+    readonly id: string;
+    readonly exp: number | undefined;
+    save(ttlSeconds: number): Promise<string>;
+    persist(): Promise<string>;
+  };
+  const persist = prototype.persist;
+  prototype.persist = function persistOrSave() {
+    if (this.exp !== undefined) return persist.call(this);
+    const cookie = { httpOnly: true, sameSite: 'lax', signed: true, secure, overwrite: true } as const;
+    Provider.ctx?.cookies.set(provider.cookieName('session'), this.id, cookie);
+    return this.save(TTL.Session);
+  };
 }
 
 /** A session ends in the session store, so its entry cannot be part of that change; it follows at once. */

@@ -128,6 +128,7 @@ export function createOwnPages(parts: {
           portal: {
             name: portalName(portal, ctx.state.language.code),
             host: new URL(portal.homeUri).host,
+            sandbox: portal.state === 'sandbox',
           },
         },
         { path: '/device' },

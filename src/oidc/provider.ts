@@ -1,6 +1,6 @@
 /** The OpenID provider's door: the endpoints, served by the library with the keys of the moment, and what other rooms ask of it. */
-import type { Identity } from '../identity/index.ts';
 import type { Middleware } from '../platform/http/context.ts';
+import type { DirectHandler } from '../platform/http/direct.ts';
 import type { AccountId } from '../platform/ids.ts';
 import type { Portal } from '../portals/index.ts';
 import { apiResource } from './configuration.ts';
@@ -9,7 +9,6 @@ import type { LogoutOutbox } from './logout-outbox.ts';
 import type { TokenKeys } from './token-keys.ts';
 
 export interface OidcParts extends GenerationParts {
-  readonly identity: Identity;
   readonly tokenKeys: TokenKeys;
   /** Makes the back-channel logout calls. */
   readonly logouts: LogoutOutbox;
@@ -25,6 +24,8 @@ export interface BearerToken {
 export interface Oidc {
   /** Every endpoint of the provider and the pages of its interactions. */
   readonly middleware: Middleware;
+  /** Answers plain requests before the framework; leaves every other alone. */
+  readonly direct: DirectHandler;
   /** What an access token for our own API stands for, or undefined if it is unknown, ended, revoked, or made for something else. */
   bearer(token: string): Promise<BearerToken | undefined>;
   /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
@@ -39,7 +40,7 @@ export interface Oidc {
 }
 
 export async function createOidc(parts: OidcParts): Promise<Oidc> {
-  const { config, logger, identity, tokenKeys } = parts;
+  const { config, logger, tokenKeys } = parts;
   const apiUri = apiResource(config.issuer);
   const { build, endSessions } = createGenerations(parts);
   let current = build(await tokenKeys.published());
@@ -59,6 +60,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
 
   return {
     middleware: (ctx, next) => current.middleware(ctx, next),
+    direct: (request) => current.direct(request),
     async bearer(token) {
       const { provider } = current;
       const accessToken = await provider.AccessToken.find(token);
@@ -68,7 +70,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
       const grant =
         accessToken.grantId === undefined ? undefined : await provider.Grant.find(accessToken.grantId);
       if (!grant || accessToken.clientId === undefined) return undefined;
-      const account = await identity.account(accessToken.accountId);
+      const account = await parts.accounts.account(accessToken.accountId);
       return account && { accountId: account.id, clientId: accessToken.clientId, scopes: accessToken.scopes };
     },
     checkPortal: (portal) => current.check(portal),

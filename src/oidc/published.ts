@@ -1,6 +1,7 @@
 /** Discovery and JWKS (OpenID Connect Discovery 1.0, RFC 8414, RFC 7517) as ready bytes: made once, answered with ETag and Cache-Control. */
 import { createHash } from 'node:crypto';
 import type { Middleware } from '../platform/http/context.ts';
+import type { Answer, DirectHandler } from '../platform/http/direct.ts';
 import { ROUTES } from './configuration.ts';
 
 const PATHS: ReadonlySet<string> = new Set([
@@ -11,38 +12,64 @@ const PATHS: ReadonlySet<string> = new Set([
 /** Seconds that a portal may keep a copy. A new signing key is announced at least this long before it signs. */
 export const PUBLISHED_MAX_AGE = 300;
 
+/** A document with both of its answers, as they are sent each time. */
 interface Ready {
-  readonly body: Buffer;
-  readonly type: string;
   readonly etag: string;
+  readonly whole: Answer;
+  readonly unchanged: Answer;
 }
 
-/** Keeps what the library answers the first time; none of it depends on the request. */
-export function publishOnce(): Middleware {
+function toReady(body: Buffer, type: string): Ready {
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  const headers = {
+    'Cache-Control': `public, max-age=${PUBLISHED_MAX_AGE}`,
+    'Access-Control-Allow-Origin': '*',
+    ETag: etag,
+  };
+  return {
+    etag,
+    whole: { status: 200, headers: { ...headers, 'Content-Type': type }, body, quiet: true },
+    unchanged: { status: 304, headers, quiet: true },
+  };
+}
+
+function answerWith({ etag, whole, unchanged }: Ready, ifNoneMatch: string): Answer {
+  return ifNoneMatch !== '' && hasCopy(ifNoneMatch, etag) ? unchanged : whole;
+}
+
+export interface Published {
+  /** Asks the library the first time, and keeps what it says; none of it depends on the request. */
+  readonly middleware: Middleware;
+  /** Answers with what is kept. */
+  readonly direct: DirectHandler;
+}
+
+export function createPublished(): Published {
   const ready = new Map<string, Ready>();
-  return async function published(ctx, next) {
-    if (!PATHS.has(ctx.path) || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
-    let document = ready.get(ctx.path);
-    if (!document) {
-      await next();
-      if (ctx.status !== 200) return;
-      const published = ctx.path === ROUTES.jwks ? ctx.body : trueMetadata(ctx.body as object);
-      const body = Buffer.from(JSON.stringify(published));
-      const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-      document = { body, etag, type: ctx.response.get('content-type') };
-      ready.set(ctx.path, document);
-    }
-    ctx.state.area = 'oidc';
-    ctx.set('Cache-Control', `public, max-age=${PUBLISHED_MAX_AGE}`);
-    ctx.set('Access-Control-Allow-Origin', '*');
-    ctx.set('ETag', document.etag);
-    if (hasCopy(ctx.get('if-none-match'), document.etag)) {
-      ctx.status = 304;
-      return;
-    }
-    ctx.status = 200;
-    ctx.type = document.type;
-    ctx.body = document.body;
+
+  return {
+    direct(request) {
+      const { url = '', method, headers } = request;
+      const document = method === 'GET' || method === 'HEAD' ? ready.get(url) : undefined;
+      return document && answerWith(document, headers['if-none-match'] ?? '');
+    },
+    async middleware(ctx, next) {
+      if (!PATHS.has(ctx.path) || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
+      let document = ready.get(ctx.path);
+      if (!document) {
+        await next();
+        if (ctx.status !== 200) return;
+        const published = ctx.path === ROUTES.jwks ? ctx.body : trueMetadata(ctx.body as object);
+        const body = Buffer.from(JSON.stringify(published));
+        document = toReady(body, ctx.response.get('content-type'));
+        ready.set(ctx.path, document);
+      }
+      const { status, headers = {}, body } = answerWith(document, ctx.get('if-none-match'));
+      ctx.state.area = 'oidc';
+      ctx.status = status;
+      ctx.set(headers);
+      if (body !== undefined) ctx.body = body;
+    },
   };
 }
 

@@ -6,18 +6,16 @@
 import { setTimeout } from 'node:timers/promises';
 import { calculateJwkThumbprint, decodeProtectedHeader } from 'jose';
 import Provider, { errors } from 'oidc-provider';
-import type { Cipher } from '../platform/cipher.ts';
-import type { Clock } from '../platform/clock.ts';
 import type { Context, Middleware } from '../platform/http/context.ts';
-import { GRACE_SECONDS, keyOf } from './adapter.ts';
+import { GRACE_SECONDS } from './adapter.ts';
+import type { Records } from './records.ts';
 import { ROUTES } from './configuration.ts';
-import type { OidcStore } from './store/store.ts';
 
 /** How long a second request waits for the first one's answer. */
 const WAIT_MS = 2000;
 const MODEL = 'RefreshAnswer';
 
-interface Answer {
+export interface Answer {
   readonly body: unknown;
   /** Thumbprints of the keys that the answer is bound to, if any. */
   readonly sender: string | undefined;
@@ -28,40 +26,35 @@ interface GraceState {
   refresh?: { readonly id: string; readonly again: boolean };
 }
 
-export function createRefreshGrace(parts: {
-  store: OidcStore;
-  cipher: Cipher;
-  clock: Clock;
-  /** Thumbprint of the certificate that the request is bound to (RFC 8705). */
-  certificateOf: (ctx: Context) => string | undefined;
-}): {
+export interface RefreshGrace {
   attach(provider: Provider): void;
   readonly middleware: Middleware;
-} {
-  const { store, cipher } = parts;
-  const context = (key: string) => `${MODEL}:${key}`;
+  /** Keeps the answer that a rotated token got. */
+  keep(id: string, answer: Answer): Promise<void>;
+}
 
-  async function keep(id: string, answer: Answer): Promise<void> {
-    const key = keyOf(id);
-    const value = cipher.encrypt(Buffer.from(JSON.stringify(answer)), context(key));
-    await store.put(MODEL, key, Buffer.from(value).toString('base64'), { ttlSeconds: GRACE_SECONDS + 1 });
-  }
+export function createRefreshGrace(parts: {
+  records: Records;
+  /** Thumbprint of the certificate that the request is bound to (RFC 8705). */
+  certificateOf: (ctx: Context) => string | undefined;
+}): RefreshGrace {
+  const { records, certificateOf } = parts;
+
+  const keep = (id: string, answer: Answer) => records.put(MODEL, id, answer, GRACE_SECONDS + 1);
 
   /** The first request's answer, for which this one waits a little. */
   async function recall(id: string): Promise<Answer | undefined> {
-    const key = keyOf(id);
     for (let waited = 0; waited <= WAIT_MS; waited += 25) {
-      const record = await store.get(MODEL, key);
-      if (record) {
-        const text = Buffer.from(cipher.decrypt(Buffer.from(record.value, 'base64'), context(key)));
-        return JSON.parse(text.toString('utf8')) as Answer;
-      }
+      const found = await records.find(MODEL, id);
+      if (found) return found.payload as unknown as Answer;
       await setTimeout(25);
     }
     return undefined;
   }
 
   return {
+    keep,
+
     attach(provider) {
       const prototype = provider.RefreshToken.prototype as unknown as {
         jti: string;
@@ -81,7 +74,7 @@ export function createRefreshGrace(parts: {
       await next();
       const { refresh } = ctx.state as GraceState;
       if (ctx.path !== ROUTES.token || !refresh) return;
-      const sender = await senderOf(ctx, parts.certificateOf(ctx));
+      const sender = await senderOf(ctx, certificateOf(ctx));
       if (!refresh.again) {
         if (ctx.status === 200) await keep(refresh.id, { body: ctx.body, sender });
         return;

@@ -1,7 +1,8 @@
 /** Dynamic client registration (RFC 7591, RFC 7592) where the library's part and the registry's differ: secrets are digests here. */
+import { errors } from 'oidc-provider';
 import getRawBody from 'raw-body';
 import type { Middleware } from '../platform/http/context.ts';
-import type { Portals } from '../portals/index.ts';
+import { PortalError, type Portals } from '../portals/index.ts';
 import { SECRET_ELSEWHERE } from './client-metadata.ts';
 import { ROUTES } from './configuration.ts';
 
@@ -11,14 +12,25 @@ export function manageRegistrations(portals: Portals): Middleware {
   return async function manage(ctx, next) {
     const clientId = clientIdOf(ctx.path);
     if (clientId === undefined && ctx.path !== ROUTES.registration) return next();
-    if (ctx.method === 'PUT' && clientId !== undefined && ctx.is('application/json')) {
-      // The library compares the secret that a portal sends back with its own copy, which is a stand-in.
+    const writes = ctx.method === (clientId === undefined ? 'POST' : 'PUT');
+    if (writes && ctx.is('application/json')) {
       const body = await getRawBody(ctx.req, { limit: MAX_BYTES, encoding: 'utf8' }).then(
         parse,
         () => undefined,
       );
+      // The library takes them for addresses before it has looked whether they are.
+      const uris = body?.['redirect_uris'];
+      if (Array.isArray(uris) && !uris.every((uri) => typeof uri === 'string' && URL.canParse(uri))) {
+        ctx.status = 400;
+        ctx.body = {
+          error: 'invalid_redirect_uri',
+          error_description: 'redirect_uris must only contain web uris',
+        };
+        return;
+      }
+      // It compares the secret that a portal sends back with its own copy, which is a stand-in.
       const secret = body?.['client_secret'];
-      if (typeof secret === 'string' && body)
+      if (clientId !== undefined && typeof secret === 'string' && body)
         body['client_secret'] = (await portals.checkSecret(clientId, secret)) ? SECRET_ELSEWHERE : '';
       // An unreadable body is left for the library to refuse.
       Object.assign(ctx.req, { body: body ?? 'unreadable' });
@@ -39,6 +51,11 @@ export function manageRegistrations(portals: Portals): Middleware {
       ctx.body = rest;
     }
   };
+}
+
+/** What the registry refuses, in the words of RFC 7591, section 3.2.2. */
+export function asInvalidMetadata(error: unknown): never {
+  throw error instanceof PortalError ? new errors.InvalidClientMetadata(error.message) : error;
 }
 
 function clientIdOf(path: string): string | undefined {

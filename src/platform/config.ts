@@ -64,6 +64,8 @@ export interface Config {
   /** Seconds that a stopping process gives the requests in flight. Default 20. */
   /** Certificate authorities (PEM) trusted for outbound calls besides the public ones. */
   readonly outboundAuthorities: readonly string[];
+  /** Whether plain requests are answered without the library. */
+  readonly hotPath: boolean;
   readonly drainSeconds: number;
   /** Mutual TLS (RFC 8705); undefined: off, and what requests say of certificates is ignored. */
   readonly mutualTls: MutualTls | undefined;
@@ -151,6 +153,7 @@ const variables = z.object({
   ARGON2_PASSES: wholeNumber(1, 100, 2),
   ARGON2_LANES: wholeNumber(1, 64, 1),
   DOCUMENT_MAX_BYTES: wholeNumber(1024, 1_073_741_824, 67_108_864),
+  HOT_PATH: z.enum(['on', 'off'], 'is not on or off').default('on'),
   DRAIN_SECONDS: wholeNumber(0, 600, 20),
   TOKEN_KEY_ANNOUNCED_HOURS: wholeNumber(1, 720, 24),
   TOKEN_KEY_SIGNING_DAYS: wholeNumber(2, 730, 90),
@@ -225,6 +228,7 @@ export function toConfig(raw: RawEnv): Settings {
     outboundAuthorities: raw['OUTBOUND_AUTHORITIES'] === undefined ? [] : [raw['OUTBOUND_AUTHORITIES']],
     argon2: { memoryKiB: env.ARGON2_MEMORY_KIB, passes: env.ARGON2_PASSES, lanes: env.ARGON2_LANES },
     documentMaxBytes: env.DOCUMENT_MAX_BYTES,
+    hotPath: env.HOT_PATH === 'on',
     drainSeconds: env.DRAIN_SECONDS,
     mutualTls:
       raw['CLIENT_CERTIFICATE_PROXIES'] === undefined

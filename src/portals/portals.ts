@@ -7,7 +7,12 @@ import type { Clock } from '../platform/clock.ts';
 import { only, type Db } from '../platform/db/db.ts';
 import { AppError } from '../platform/errors.ts';
 import type { PortalProfile } from './profiles.ts';
-import { portalRegistration, type ClientMetadata, type PortalRegistration } from './registration.ts';
+import {
+  CLIENT_ID,
+  portalRegistration,
+  type ClientMetadata,
+  type PortalRegistration,
+} from './registration.ts';
 
 export class PortalError extends AppError<'PORTAL_INVALID' | 'PORTAL_SCOPE_UNKNOWN' | 'PORTAL_NOT_FOUND'> {}
 
@@ -320,8 +325,8 @@ export async function createPortals(parts: {
     addSecret: (clientId, secret) => addSecret(clientId, secret),
 
     async find(clientId) {
-      // Longer texts are nobody's id; they are not worth a place in the cache.
-      return clientId.length <= 64 ? (await cached(clientId)).portal : undefined;
+      // Other texts are nobody's id; they are not worth a place in the cache, and some the database would not take.
+      return CLIENT_ID.test(clientId) ? (await cached(clientId)).portal : undefined;
     },
 
     async checkSecret(clientId, secret) {

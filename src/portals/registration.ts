@@ -6,7 +6,8 @@ import { isRegion } from './regions.ts';
 /** Names end up on pages and in certificates, which have room for 64 letters (RFC 5280, appendix A.1). */
 const name = z.string().trim().min(1).max(64);
 const byLanguage = (text: z.ZodString) => z.record(z.string().max(16), text);
-const identifier = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$/);
+export const CLIENT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$/;
+const identifier = z.string().regex(CLIENT_ID);
 
 /** Addresses are https; plain http is for loopback alone. No fragment, no user. */
 const address = z
@@ -113,6 +114,13 @@ export const portalRegistration = z
     const profile = PROFILES[profileName];
     const refuse = (path: string, message: string) =>
       issues.push({ code: 'custom', path: ['metadata', path], message, input: given });
+    if (!storable(value))
+      issues.push({
+        code: 'custom',
+        path: [],
+        message: 'has text or nesting that cannot be kept',
+        input: value,
+      });
     const method = given.token_endpoint_auth_method ?? 'client_secret_basic';
     if (!profile.authMethods.includes(method))
       refuse('token_endpoint_auth_method', `is not allowed in the profile ${profileName}`);
@@ -129,6 +137,18 @@ export const portalRegistration = z
     if (usesCode && value.redirectUris.length === 0)
       issues.push({ code: 'custom', path: ['redirectUris'], message: 'are missing', input: value });
   });
+
+/** Whether the database can keep it as JSON: no NUL and no half of a pair of code units, which it refuses, and no depth that ends a stack. */
+function storable(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string') return value.isWellFormed() && !value.includes('\0');
+  if (typeof value !== 'object' || value === null) return true;
+  return (
+    depth < 16 &&
+    Object.entries(value)
+      .flat()
+      .every((each) => storable(each, depth + 1))
+  );
+}
 
 /** What is given to register a portal. */
 export type PortalRegistration = z.input<typeof portalRegistration>;

@@ -142,6 +142,8 @@ test.each([
   '/\\evil.example',
   'javascript:alert(1)',
   '/\t/evil.example',
+  '/..//evil.example',
+  '/.\\\\evil.example',
   '',
 ])('preferences do not send anyone to %j', async (back) => {
   const response = await fetch(

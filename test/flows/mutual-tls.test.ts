@@ -551,6 +551,14 @@ describe('a refresh token', () => {
     expect(await refresh(rp, token, shown(own))).toMatchObject({ status: 200 });
   });
 
+  test('of a portal that has nothing to do with certificates is no matter of what the proxy passes on', async () => {
+    const rp = await portal({}, oidc.None());
+    const { refresh: token } = await tokens(rp, { ...basic(rp), ...shown(own) });
+    const first = await refresh(rp, token, { ...basic(rp), ...shown(own) });
+    for (const headers of [basic(rp), { ...basic(rp), ...shown(other) }])
+      expect(await refresh(rp, token, headers)).toMatchObject({ status: 200, body: first.body });
+  });
+
   test('shown again within three seconds is answered again to the same certificate alone', async () => {
     const rp = await selfSignedPortal(own, other);
     const { refresh: token } = await tokens(rp, shown(own));

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { mkdirSync, readFileSync } from 'node:fs';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
 import { startApp, type TestApp } from '../support/app.ts';
 import { openBrowser } from '../support/chromium.ts';
 import { newPerson, registerRelyingParty, type RelyingParty } from '../support/relying-party.ts';
@@ -13,14 +14,28 @@ const pictures = process.env['SCREENSHOTS'];
 
 let t: TestApp;
 let rp: RelyingParty;
+/** A portal in its sandbox that asks for everything there is. */
+let kiosk: RelyingParty;
 
 beforeAll(async () => {
   t = await startApp();
   rp = await registerRelyingParty(t, { clientId: 'zhejiang', scope: 'openid phone profile' });
+  kiosk = await registerRelyingParty(t, {
+    clientId: 'kiosk',
+    registration: {
+      optionalClaims: ['phone_number'],
+      metadata: {
+        grant_types: ['authorization_code', DEVICE_CODE, CIBA],
+        backchannel_token_delivery_mode: 'poll',
+        authorization_details_types: ['urn:yinxin:seal-act'],
+      },
+    },
+  });
+  await t.app.portals.setState('kiosk', 'sandbox', 'system');
   if (pictures !== undefined) mkdirSync(pictures, { recursive: true });
 });
 afterAll(async () => {
-  await rp.stop();
+  await Promise.all([rp.stop(), kiosk.stop()]);
   await t.stop();
 });
 
@@ -67,6 +82,7 @@ describe.each(VIEWS)('pages on $name', (view) => {
       locale: view.locale,
     });
     page = await browser.newPage();
+    const portals = [rp, kiosk].map(({ redirectUri }) => new URL(redirectUri).origin);
     // Whatever the policy refuses, or the browser cannot load, is said on the console.
     page.on(
       'console',
@@ -74,13 +90,13 @@ describe.each(VIEWS)('pages on $name', (view) => {
     );
     page.on('request', (request) => {
       const { origin } = new URL(request.url());
-      if (origin !== t.origin && origin !== new URL(rp.redirectUri).origin)
-        complaints.push(`request to ${origin}`);
+      if (![t.origin, ...portals].includes(origin)) complaints.push(`request to ${origin}`);
     });
     // The portal's own page: what matters is that the browser was allowed to go there.
-    await page.route(`${new URL(rp.redirectUri).origin}/**`, (route) =>
-      route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>portal</title>' }),
-    );
+    for (const portal of portals)
+      await page.route(`${portal}/**`, (route) =>
+        route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>portal</title>' }),
+      );
     await page.goto(`${t.origin}/`);
     if (view.large) await page.click('a[href*="type=large"]');
   });
@@ -97,7 +113,8 @@ describe.each(VIEWS)('pages on $name', (view) => {
     expect(await page.getAttribute('html', 'data-type')).toBe(view.large ? 'large' : null);
     expect(await page.locator('h1').count()).toBe(1);
     const small = await page.evaluate(
-      `[...document.querySelectorAll('button, input:not([type=hidden])')].filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)`,
+      // A box is ticked by its label, too.
+      `[...document.querySelectorAll('button, input:not([type=hidden])')].filter((e) => (e.closest('label') ?? e).getBoundingClientRect().height < 44).map((e) => e.outerHTML)`,
     );
     expect(small, `${name} has small targets`).toEqual([]);
     // The policy keeps scripts out of the page; the check runs beside it.
@@ -111,6 +128,72 @@ describe.each(VIEWS)('pages on $name', (view) => {
     await client.detach();
     expect(JSON.parse(String(result.value)), `${name} has findings of axe`).toEqual([]);
   }
+
+  test('further pages: confirming, choosing an account, optional claims and acts, a device, approvals', async () => {
+    const person = { ...newPerson(), identifier: `198${String(Date.now()).slice(-8)}` };
+    await t.app.identity.register(person);
+    const credentials = async () => {
+      await page.fill('#identifier', person.identifier);
+      await page.fill('#password', person.password);
+      await page.click('form[action$="/sign-in"] button');
+    };
+    const basic = { Authorization: `Basic ${btoa(`${kiosk.clientId}:${kiosk.secret}`)}` };
+    const ask = async (path: string, body: Record<string, string>) => {
+      const init = { method: 'POST', headers: basic, body: new URLSearchParams(body) };
+      return (await (await fetch(`${t.origin}${path}`, init)).json()) as Record<string, string>;
+    };
+
+    const act = {
+      type: 'urn:yinxin:seal-act',
+      identifier: 'seal_01',
+      document_digest: 'ab'.repeat(32),
+      document_name: '房屋租赁合同（二〇二六年第十二号）.pdf',
+      purpose: '签订合同',
+    };
+    await page.goto(
+      (
+        await kiosk.begin({
+          scope: 'openid profile phone seals:use',
+          resource: `${t.origin}/api/v1`,
+          authorization_details: JSON.stringify([act]),
+        })
+      ).url.href,
+    );
+    await credentials();
+    await look('consent-optional-and-act');
+    await page.click('button[value="allow"]');
+    await page.waitForURL(`${kiosk.redirectUri}**`);
+
+    await page.goto((await kiosk.begin({ prompt: 'login' })).url.href);
+    await look('confirm');
+    await page.goto((await kiosk.begin({ prompt: 'select_account' })).url.href);
+    await look('select-account');
+
+    const device = await ask('/device/authorization', { scope: 'openid' });
+    await page.goto(`${t.origin}/device`);
+    await look('device');
+    await page.fill('#user_code', 'BBBB-BBBB');
+    await page.click('form[action$="/device"] button');
+    await look('device-wrong');
+    await page.fill('#user_code', device['user_code'] ?? '');
+    await page.click('form[action$="/device"] button');
+    await look('device-confirm');
+    await page.click('button[name="confirm"]');
+    await look('device-done');
+
+    await ask('/backchannel-authentication', {
+      scope: 'openid profile phone',
+      login_hint: person.identifier,
+      binding_message: 'A-17 窗口',
+    });
+    await page.goto(`${t.origin}/approvals`);
+    await look('approvals');
+    await page.click('button[value="allow"]');
+    await look('approvals-done');
+    await browser.clearCookies({ name: 'yx_session' });
+    await page.goto(`${t.origin}/approvals`);
+    await look('own-sign-in');
+  });
 
   test('a whole visit: home, sign-in, registration, consent, portal, sign-out, signed out', async () => {
     const person = { ...newPerson(), identifier: `199${String(Date.now()).slice(-8)}` };
@@ -148,10 +231,9 @@ describe.each(VIEWS)('pages on $name', (view) => {
   });
 
   test('what can go wrong: an expired request, an unknown page, an unknown portal', async () => {
+    // A request that nobody remembers any more: one that is remembered begins again.
     await page.goto((await rp.begin()).url.href);
-    const interaction = page.url();
-    await browser.clearCookies({ name: 'yx_interaction' });
-    await page.goto(interaction);
+    await page.goto(`${t.origin}/interaction/${'x'.repeat(43)}`);
     await look('expired');
     await page.goto(`${t.origin}/nowhere`);
     await look('not-found');

@@ -17,3 +17,17 @@ test('what could carry a secret or a person is cut out, wherever it stands', () 
     request: { headers: { authorization: '[cut]', cookie: '[cut]' } },
   });
 });
+
+test('of an error stand its kind, its words and its place, and nothing that a driver hangs on it', () => {
+  const { lines, logger } = recordingLogger();
+  const cause = Object.assign(new Error('duplicate key'), { detail: 'Key (value)=(13800138000)' });
+  const error = Object.assign(new TypeError('failed', { cause }), {
+    params: ['13800138000'],
+    query: 'SELECT',
+  });
+  logger.error({ err: error }, 'm');
+  expect(lines[0]).not.toContain('13800138000');
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+    err: { type: 'TypeError', message: 'failed: duplicate key' },
+  });
+});

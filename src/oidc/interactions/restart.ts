@@ -5,12 +5,10 @@
 import { UnsecuredJWT } from 'jose';
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import type { Cipher } from '../../platform/cipher.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Context } from '../../platform/http/context.ts';
-import { keyOf } from '../adapter.ts';
 import { ROUTES } from '../configuration.ts';
-import type { OidcStore } from '../store/store.ts';
+import type { Records } from '../records.ts';
 
 /** How long a request can begin again after it was first made. Seconds. */
 const REMEMBERED = 24 * 3600;
@@ -29,36 +27,26 @@ export interface Restarts {
   restart(ctx: Context, provider: Provider, uid: string | undefined): Promise<boolean>;
 }
 
-export function createRestarts(parts: {
-  store: OidcStore;
-  cipher: Cipher;
-  clock: Clock;
-  issuer: string;
-}): Restarts {
-  const { store, cipher, clock, issuer } = parts;
-  const context = (key: string) => `${MODEL}:${key}`;
+export function createRestarts(parts: { records: Records; clock: Clock; issuer: string }): Restarts {
+  const { records, clock, issuer } = parts;
   return {
     async remember({ oidc, status }) {
       const { Interaction: interaction, Client: client } = oidc.entities;
       if (status !== 303 || !interaction || !client || interaction.deviceCode !== undefined) return;
-      const key = keyOf(interaction.uid);
       const remembered: Remembered = {
         clientId: client.clientId,
         params: interaction.params,
         trusted: (interaction.trusted?.length ?? 0) > 0,
       };
-      const value = cipher.encrypt(Buffer.from(JSON.stringify(remembered)), context(key));
-      await store.put(MODEL, key, Buffer.from(value).toString('base64'), { ttlSeconds: REMEMBERED });
+      await records.put(MODEL, interaction.uid, remembered, REMEMBERED);
     },
 
     async restart(ctx, provider, uid) {
       // A browser that keeps no cookies would go round for ever; it gets a page instead.
       if (uid === undefined || ctx.get('cookie') === '') return false;
-      const key = keyOf(uid);
-      const record = await store.get(MODEL, key);
-      if (!record) return false;
-      const text = Buffer.from(cipher.decrypt(Buffer.from(record.value, 'base64'), context(key)));
-      const { clientId, params, trusted } = JSON.parse(text.toString('utf8')) as Remembered;
+      const found = await records.find(MODEL, uid);
+      if (!found) return false;
+      const { clientId, params, trusted } = found.payload as unknown as Remembered;
       if (!(await provider.Client.find(clientId))) return false;
       // As a pushed request (RFC 9126): it has passed every check once, and portals that must push their requests have done so.
       const now = Math.floor(clock.now().getTime() / 1000);

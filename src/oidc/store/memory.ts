@@ -9,7 +9,6 @@ interface Entry<T> {
 
 interface RecordEntry {
   readonly value: string;
-  readonly grant: string | undefined;
   consumedAt?: number;
 }
 
@@ -38,8 +37,8 @@ export function createMemoryStore(clock: Clock): OidcStore {
     session && { body: session.body, authorizations: { ...session.authorizations } };
 
   return {
-    async put(model, key, value, { ttlSeconds, grant }) {
-      records.set(name(model, key), { value, grant }, ttlSeconds);
+    async put(model, key, value, { ttlSeconds }) {
+      records.set(name(model, key), { value }, ttlSeconds);
     },
     async putOnce(model, key, value, ttlSeconds) {
       if (once.get(name(model, key)) !== undefined) return false;
@@ -59,10 +58,6 @@ export function createMemoryStore(clock: Clock): OidcStore {
     async remove(model, key) {
       records.delete(name(model, key));
     },
-    async removeGrant(model, grant) {
-      for (const [key, entry] of records.entries())
-        if (entry.grant === grant && key.startsWith(`${model}:`)) records.delete(key);
-    },
 
     async saveSession(key, change, ttlSeconds) {
       const before = sessions.get(key);
@@ -81,7 +76,13 @@ export function createMemoryStore(clock: Clock): OidcStore {
       Object.assign(session.authorizations, set);
       return true;
     },
-    session: async (key) => copy(alive(key)),
+    async session(key, clientId) {
+      const whole = copy(alive(key));
+      if (!whole || clientId === undefined) return whole;
+      const entry = whole.authorizations[clientId];
+      return { ...whole, authorizations: entry === undefined ? {} : { [clientId]: entry } };
+    },
+    sessionKeyOf: async (uid) => uids.get(uid),
     sessionByUid: async (uid) => copy(alive(uids.get(uid))),
     sessionsOf: async (account) => [...(accounts.get(account) ?? [])].filter((key) => alive(key)),
     async endSession(key) {
@@ -117,9 +118,5 @@ class ExpiringMap<T> {
 
   delete(key: string): void {
     this.#entries.delete(key);
-  }
-
-  *entries(): Generator<[string, T]> {
-    for (const [key, entry] of this.#entries) yield [key, entry.value];
   }
 }

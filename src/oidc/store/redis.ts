@@ -1,14 +1,18 @@
 /**
- * The store of server mode. A command or script touches one key, so that Redis Cluster serves it unchanged. The index of a grant is
- * written before the record it names: a crash in between leaves a pointer to nothing, never a record that revocation cannot reach.
+ * The store of server mode. A command or script touches one key, so that Redis Cluster serves it unchanged. Commands that do not wait for
+ * each other are sent together: what costs is the way there and back.
  */
 import { createHash } from 'node:crypto';
 import type { Redis } from '../../platform/redis.ts';
 import { ENDED_SECONDS, type OidcStore, type StoredSession } from './store.ts';
 
+/** A record that was consumed begins with this, the time, and a colon; ciphertext in base64 never does. */
+const CONSUMED = '!';
 const CONSUME = `
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-return redis.call('HSETNX', KEYS[1], 'consumed', ARGV[1])`;
+local value = redis.call('GET', KEYS[1])
+if not value or string.sub(value, 1, 1) == '${CONSUMED}' then return 0 end
+redis.call('SET', KEYS[1], '${CONSUMED}' .. ARGV[1] .. ':' .. value, 'KEEPTTL')
+return 1`;
 
 /** ARGV: seconds to live, body, number of pairs, then client and entry of each, then the clients to remove. Answers 0 ended, 1 updated, 2 created. */
 const SAVE_SESSION = `
@@ -34,7 +38,6 @@ redis.call('EXPIRE', KEYS[1], ARGV[1])`;
 
 export function createRedisStore(redis: Redis, prefix: string): OidcStore {
   const name = (model: string, key: string) => `${prefix}:${model}:${key}`;
-  const grantName = (model: string, grant: string) => `${prefix}:grant:${model}:${grant}`;
   const sessionName = (key: string) => name('Session', key);
   const uidName = (uid: string) => name('SessionUid', uid);
   const accountName = (account: string) => `${prefix}:AccountSessions:${account}`;
@@ -50,15 +53,19 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
     return { body, authorizations };
   }
 
+  async function readEntry(key: string, clientId: string): Promise<StoredSession | undefined> {
+    const [body, entry] = await redis.hmGet(sessionName(key), ['body', `client:${clientId}`]);
+    if (typeof body !== 'string') return undefined;
+    return { body, authorizations: typeof entry === 'string' ? { [clientId]: entry } : {} };
+  }
+
   return {
-    async put(model, key, value, { ttlSeconds, grant }) {
-      const record = name(model, key);
-      const commands = redis.multi().del(record).hSet(record, 'value', value);
-      if (ttlSeconds !== undefined) commands.expire(record, ttlSeconds);
-      await Promise.all([
-        grant === undefined ? undefined : indexGrant(grantName(model, grant), record, ttlSeconds),
-        commands.exec(),
-      ]);
+    async put(model, key, value, { ttlSeconds }) {
+      await redis.set(
+        name(model, key),
+        value,
+        ttlSeconds === undefined ? {} : { expiration: { type: 'EX', value: ttlSeconds } },
+      );
     },
     async putOnce(model, key, value, ttlSeconds) {
       const answer = await redis.set(name(model, key), value, {
@@ -68,21 +75,17 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
       return answer === 'OK';
     },
     async get(model, key) {
-      const [value, consumed] = await redis.hmGet(name(model, key), ['value', 'consumed']);
-      return typeof value === 'string'
-        ? { value, consumedAt: typeof consumed === 'string' ? Number(consumed) : undefined }
-        : undefined;
+      const value = await redis.get(name(model, key));
+      if (value === null) return undefined;
+      if (!value.startsWith(CONSUMED)) return { value, consumedAt: undefined };
+      const colon = value.indexOf(':');
+      return { value: value.slice(colon + 1), consumedAt: Number(value.slice(1, colon)) };
     },
     async consume(model, key, at) {
       return (await run(CONSUME, name(model, key), [String(at)])) === 1;
     },
     async remove(model, key) {
       await redis.del(name(model, key));
-    },
-    async removeGrant(model, grant) {
-      const index = grantName(model, grant);
-      const records = await redis.zRange(index, 0, -1);
-      await Promise.all([...records.map((record) => redis.del(record)), redis.del(index)]);
     },
 
     async saveSession(key, change, ttlSeconds) {
@@ -109,7 +112,8 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
         key !== null && (await run(ADD_AUTHORIZATIONS, sessionName(key), Object.entries(set).flat())) === 1
       );
     },
-    session: readSession,
+    session: (key, clientId) => (clientId === undefined ? readSession(key) : readEntry(key, clientId)),
+    sessionKeyOf: async (uid) => (await redis.get(uidName(uid))) ?? undefined,
     async sessionByUid(uid) {
       const key = await redis.get(uidName(uid));
       return key === null ? undefined : readSession(key);
@@ -129,19 +133,6 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
       .zAdd(index, { score: now + ttlSeconds, value: key })
       .expire(index, ttlSeconds)
       .exec();
-  }
-
-  /** The records of a grant, scored by their end, so that what has expired can be trimmed from long-lived grants. */
-  async function indexGrant(index: string, record: string, ttlSeconds: number | undefined): Promise<void> {
-    const now = Math.floor(Date.now() / 1000);
-    const end = ttlSeconds === undefined ? Number.POSITIVE_INFINITY : now + ttlSeconds;
-    const commands = redis
-      .multi()
-      .zRemRangeByScore(index, '-inf', now)
-      .zAdd(index, { score: end, value: record });
-    if (ttlSeconds === undefined) commands.persist(index);
-    else commands.expire(index, ttlSeconds, 'GT').expire(index, ttlSeconds, 'NX');
-    await commands.exec();
   }
 }
 

@@ -27,12 +27,12 @@ export interface SessionChange {
 }
 
 export interface OidcStore {
-  /** Writes a record, replacing what was there. @param grant Digest of the grant it came from, for `removeGrant`. */
+  /** Writes a record, replacing what was there. */
   put(
     model: string,
     key: string,
     value: string,
-    options: { ttlSeconds: number | undefined; grant?: string | undefined },
+    options: { readonly ttlSeconds: number | undefined },
   ): Promise<void>;
   /** Writes a record if there is none: of any number of callers exactly one gets `true`. */
   putOnce(model: string, key: string, value: string, ttlSeconds: number): Promise<boolean>;
@@ -40,8 +40,6 @@ export interface OidcStore {
   /** Marks a record as consumed and keeps its time to live: of any number of callers exactly one gets `true`; of a missing record none does. */
   consume(model: string, key: string, at: number): Promise<boolean>;
   remove(model: string, key: string): Promise<void>;
-  /** Removes every record of `model` that came from a grant. Complete, and harmless to repeat. */
-  removeGrant(model: string, grant: string): Promise<void>;
 
   /**
    * Writes a session under `key` and lets its `uid` lead there.
@@ -50,7 +48,10 @@ export interface OidcStore {
   saveSession(key: string, change: SessionChange, ttlSeconds: number): Promise<boolean>;
   /** Adds entries to the session that `uid` leads to, if it still lives. @returns whether it does. */
   addAuthorizations(uid: string, set: Readonly<Record<string, string>>): Promise<boolean>;
-  session(key: string): Promise<StoredSession | undefined>;
+  /** @param clientId Of the entries, read only this one. */
+  session(key: string, clientId?: string): Promise<StoredSession | undefined>;
+  /** Where the session lies that a uid leads to. */
+  sessionKeyOf(uid: string): Promise<string | undefined>;
   sessionByUid(uid: string): Promise<StoredSession | undefined>;
   /** Keys of the sessions in which an account is signed in; some may have ended. */
   sessionsOf(account: string): Promise<string[]>;

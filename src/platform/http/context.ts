@@ -1,5 +1,5 @@
 /** What every request carries through the program. */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type Koa from 'koa';
 import type { Language } from '../i18n.ts';
 
@@ -22,5 +22,5 @@ const TRACEPARENT = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
 /** The caller's trace (W3C Trace Context `traceparent`), or a new one. */
 export function traceIdOf(traceparent: string): string {
   const given = TRACEPARENT.exec(traceparent)?.[1];
-  return given !== undefined && !/^0+$/.test(given) ? given : randomBytes(16).toString('hex');
+  return given !== undefined && !/^0+$/.test(given) ? given : randomUUID().replaceAll('-', '');
 }

@@ -37,7 +37,7 @@ export function observe(parts: { issuer: string; logger: Logger; metrics: Metric
   };
 }
 
-/** Turns what was thrown into an answer: a page for people, problem details (RFC 9457) for programs. */
+/** Turns what was thrown into an answer: a page for people, an OAuth error or problem details (RFC 9457) for programs. */
 export function answerErrors(parts: { logger: Logger; pages: Pages }): Middleware {
   return async function answerErrorsOf(ctx, next) {
     try {
@@ -46,11 +46,12 @@ export function answerErrors(parts: { logger: Logger; pages: Pages }): Middlewar
         throw new HttpError('NOT_FOUND', 'There is nothing at this address.');
     } catch (error) {
       const said = toPublicError(error);
-      const line = { traceId: ctx.state.traceId, code: said.code, err: error };
+      const line = { traceId: ctx.state.traceId, errorCode: said.code, err: error };
       if (said.status >= 500) parts.logger.error(line, 'request failed');
       else parts.logger.info(line, 'request refused');
       if (said.status === 503) ctx.set('Retry-After', '5');
       if (wantsPage(ctx)) renderErrorPage(ctx, parts.pages, said);
+      else if (ctx.state.area === 'oidc') answerAsOAuth(ctx, said);
       else {
         ctx.status = said.status;
         ctx.type = 'application/problem+json';
@@ -67,7 +68,23 @@ export function answerErrors(parts: { logger: Logger; pages: Pages }): Middlewar
 }
 
 function wantsPage(ctx: Context): boolean {
-  return ctx.state.area === 'pages' && ctx.accepts('json', 'html') === 'html';
+  const { area } = ctx.state;
+  return (area === 'pages' || area === 'oidc') && ctx.accepts('json', 'html') === 'html';
+}
+
+/** RFC 6749, section 5.2. */
+function answerAsOAuth(ctx: Context, said: PublicError): void {
+  ctx.status = said.status;
+  ctx.type = 'application/json';
+  ctx.body = JSON.stringify({
+    error:
+      said.status === 503
+        ? 'temporarily_unavailable'
+        : said.status >= 500
+          ? 'server_error'
+          : 'invalid_request',
+    error_description: said.message,
+  });
 }
 
 /** Messages of the catalogue by status; the code and the trace id stand below them for the help desk. */

@@ -66,6 +66,8 @@ export async function readUpload(
       fileName = suppliedName;
       file.on('data', (chunk: Buffer) => chunks.push(chunk));
       file.on('limit', () => fail(tooLarge()));
+      // A part that ends before its boundary. Without a listener this would end the process.
+      file.on('error', (cause) => fail(unreadable('The multipart body could not be read.', cause)));
     });
     parser.on('field', (name, value, nameTruncated, valueTruncated) => {
       if (!options.fieldNames.includes(name) || fields.has(name))

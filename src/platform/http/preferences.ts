@@ -60,5 +60,6 @@ export function preferenceHref(
 function ownPath(back: Context['query'][string], issuer: string): string {
   if (typeof back !== 'string' || !back.startsWith('/')) return '/';
   const url = URL.parse(back, issuer);
-  return url?.origin === issuer ? url.pathname + url.search : '/';
+  // `/..//evil.example` becomes a path of two slashes, which a browser takes for a host.
+  return url?.origin === issuer && !url.pathname.startsWith('//') ? url.pathname + url.search : '/';
 }

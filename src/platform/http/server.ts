@@ -15,7 +15,11 @@ export async function listen(
 ): Promise<Server> {
   const server = createServer(
     { requestTimeout: 120_000, headersTimeout: 20_000, maxHeaderSize: 16_384, keepAliveTimeout: 65_000 },
-    handler,
+    (request, response) => {
+      // What is left of a body that was refused is read and thrown away, so that the connection can be used again.
+      response.once('finish', () => request.resume());
+      handler(request, response);
+    },
   );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -4,6 +4,8 @@ import { AppError } from '../errors.ts';
 export const STATUSES: Readonly<Record<string, number>> = {
   // platform
   NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  HEADER_TWICE: 400,
   FORM_UNREADABLE: 400,
   FORM_TOO_LARGE: 413,
   FORM_FROM_ELSEWHERE: 403,
