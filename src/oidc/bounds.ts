@@ -5,6 +5,7 @@
 import getRawBody from 'raw-body';
 import { HttpError } from '../platform/http/errors.ts';
 import type { Context, Middleware } from '../platform/http/context.ts';
+import { giveBody } from '../platform/http/reread.ts';
 
 /** The library's own bound. */
 const MAX_BYTES = 57_344;
@@ -22,8 +23,7 @@ export function boundedRequests(): Middleware {
     let text = ctx.querystring;
     if (ctx.method === 'POST' && ctx.is(FORM)) {
       text = await readForm(ctx);
-      // The library parses text as it would the body, but takes an empty text for none.
-      Object.assign(ctx.req, { body: text === '' ? {} : text });
+      giveBody(ctx.req, Buffer.from(text));
     }
     const parameters = new URLSearchParams(text);
     if (parameters.size > MAX_PARAMETERS)
@@ -54,7 +54,7 @@ async function readForm(ctx: Context): Promise<string> {
 }
 
 /** Whether JSON, or what is to be read as JSON, is nested too deeply. */
-function isDeep(json: string): boolean {
+export function isDeep(json: string): boolean {
   let depth = 0;
   let quoted = false;
   for (let i = 0; i < json.length; i++) {

@@ -58,6 +58,7 @@ const OWN_MEMBERS = new Set([
   'backchannel_logout_uri',
   'subject_type',
   'application_type',
+  // A default of the library; see published.ts.
   'backchannel_user_code_parameter',
 ]);
 

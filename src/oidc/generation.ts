@@ -75,10 +75,10 @@ export interface GenerationParts {
 export interface Generation {
   readonly provider: Provider;
   readonly middleware: Middleware;
-  /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
-  check(portal: Portal): void;
   /** Answers plain requests before the framework. */
   readonly direct: DirectHandler;
+  /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
+  check(portal: Portal): void;
   /** Makes one back-channel logout call. @throws when the portal does not accept it. */
   callPortal(client: Client, accountId: string, sid: string | undefined): Promise<void>;
 }
@@ -296,8 +296,8 @@ export function createGenerations(parts: GenerationParts): Generations {
     return {
       provider,
       middleware,
-      check: (portal) => void parse(portal),
       direct: (request) => published.direct(request) ?? (config.hotPath ? hot(request) : undefined),
+      check: (portal) => void parse(portal),
       callPortal: (client, accountId, sid) =>
         callOfLibrary.call(client as unknown as LibraryClient, accountId, sid),
     };

@@ -33,13 +33,14 @@ export interface RefreshGrace {
   keep(id: string, answer: Answer): Promise<void>;
 }
 
-export function createRefreshGrace(parts: {
+export function createRefreshGrace({
+  records,
+  certificateOf,
+}: {
   records: Records;
   /** Thumbprint of the certificate that the request is bound to (RFC 8705). */
   certificateOf: (ctx: Context) => string | undefined;
 }): RefreshGrace {
-  const { records, certificateOf } = parts;
-
   const keep = (id: string, answer: Answer) => records.put(MODEL, id, answer, GRACE_SECONDS + 1);
 
   /** The first request's answer, for which this one waits a little. */

@@ -2,7 +2,9 @@
 import { errors } from 'oidc-provider';
 import getRawBody from 'raw-body';
 import type { Middleware } from '../platform/http/context.ts';
+import { giveBody } from '../platform/http/reread.ts';
 import { PortalError, type Portals } from '../portals/index.ts';
+import { isDeep } from './bounds.ts';
 import { SECRET_ELSEWHERE } from './client-metadata.ts';
 import { ROUTES } from './configuration.ts';
 
@@ -14,10 +16,16 @@ export function manageRegistrations(portals: Portals): Middleware {
     if (clientId === undefined && ctx.path !== ROUTES.registration) return next();
     const writes = ctx.method === (clientId === undefined ? 'POST' : 'PUT');
     if (writes && ctx.is('application/json')) {
-      const body = await getRawBody(ctx.req, { limit: MAX_BYTES, encoding: 'utf8' }).then(
-        parse,
-        () => undefined,
-      );
+      const text = await getRawBody(ctx.req, { limit: MAX_BYTES, encoding: 'utf8' }).catch(() => '');
+      if (isDeep(text)) {
+        ctx.status = 400;
+        ctx.body = {
+          error: 'invalid_client_metadata',
+          error_description: 'the metadata is nested too deeply',
+        };
+        return;
+      }
+      const body = parse(text);
       // The library takes them for addresses before it has looked whether they are.
       const uris = body?.['redirect_uris'];
       if (Array.isArray(uris) && !uris.every((uri) => typeof uri === 'string' && URL.canParse(uri))) {
@@ -33,7 +41,7 @@ export function manageRegistrations(portals: Portals): Middleware {
       if (clientId !== undefined && typeof secret === 'string' && body)
         body['client_secret'] = (await portals.checkSecret(clientId, secret)) ? SECRET_ELSEWHERE : '';
       // An unreadable body is left for the library to refuse.
-      Object.assign(ctx.req, { body: body ?? 'unreadable' });
+      giveBody(ctx.req, Buffer.from(body ? JSON.stringify(body) : 'unreadable'));
     }
     await next();
     const answer: unknown = ctx.body;
