@@ -477,6 +477,48 @@ describe('a token bound to a certificate', () => {
     expect(body).toMatchObject({ active: true, cnf: { 'x5t#S256': thumbprintOf(own) } });
   });
 
+  test('does for the profile fapi2 what a DPoP key does: pushed, authenticated and bound by one certificate', async () => {
+    const fapi = await registerRelyingParty(t, {
+      clientId: 'mtls-fapi',
+      scopes: ['openid'],
+      authentication: oidc.TlsClientAuth(),
+      registration: {
+        profile: 'fapi2',
+        metadata: {
+          token_endpoint_auth_method: 'self_signed_tls_client_auth',
+          jwks: { keys: [jwkOf(own)] },
+          tls_client_certificate_bound_access_tokens: true,
+        },
+      },
+    });
+    parties.push(fapi);
+    const { url, verifier } = await fapi.begin();
+    const request = Object.fromEntries(url.searchParams);
+    expect(await send('/par', { body: request, headers: shown(other) })).toMatchObject(refused);
+    const pushed = await send('/par', { body: request, headers: shown(own) });
+    expect(pushed.status).toBe(201);
+    const person = newPerson();
+    await t.app.identity.register(person);
+    const browser = new UserAgent();
+    const query = new URLSearchParams({
+      client_id: fapi.clientId,
+      request_uri: String(pushed.body['request_uri']),
+    });
+    const page = await browser.get(`${t.origin}/authorize?${query.toString()}`);
+    const { url: callback } = await browser.submit(page, { ...person }, '/sign-in', fapi.redirectUri);
+    const body = {
+      grant_type: 'authorization_code',
+      code: callback.searchParams.get('code') ?? '',
+      code_verifier: verifier,
+      redirect_uri: fapi.redirectUri,
+      client_id: fapi.clientId,
+    };
+    const { body: answer } = await send('/token', { body, headers: shown(own) });
+    const access = String(answer['access_token']);
+    expect(await userinfo(access, shown(own))).toMatchObject({ status: 200 });
+    expect(await userinfo(access)).toMatchObject({ status: 401 });
+  });
+
   test('is no bearer token for our own API, with its certificate or without', async () => {
     const { access } = await tokens(rp, shown(own), {
       scope: 'openid seals:use',
@@ -549,6 +591,14 @@ describe('a refresh token', () => {
     const { refresh: token } = await tokens(rp, shown(own));
     expect(await refresh(rp, token, shown(other))).toMatchObject(refused);
     expect(await refresh(rp, token, shown(own))).toMatchObject({ status: 200 });
+  });
+
+  test('of a portal that has nothing to do with certificates is no matter of what the proxy passes on', async () => {
+    const rp = await portal({}, oidc.None());
+    const { refresh: token } = await tokens(rp, { ...basic(rp), ...shown(own) });
+    const first = await refresh(rp, token, { ...basic(rp), ...shown(own) });
+    for (const headers of [basic(rp), { ...basic(rp), ...shown(other) }])
+      expect(await refresh(rp, token, headers)).toMatchObject({ status: 200, body: first.body });
   });
 
   test('shown again within three seconds is answered again to the same certificate alone', async () => {
