@@ -1,5 +1,6 @@
 /** The servers of the benchmark: the product in server mode, and the two baselines. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createApp } from '../src/app.ts';
@@ -95,7 +96,7 @@ export async function installProduct(
   return async ({ core, stores, nodeOptions = [] } = {}) => {
     const port = await freePort();
     const process = await startServer({
-      args: [...nodeOptions, path('../src/main.ts'), 'serve'],
+      args: [...startOptions(), ...nodeOptions, path('../src/main.ts'), 'serve'],
       env: {
         ...env,
         PORT: String(port),
@@ -118,6 +119,14 @@ export async function installProduct(
     own.pathname = new URL(env.DATABASE_URL).pathname;
     return own.href;
   }
+}
+
+/** The options that `npm start` gives to Node. */
+function startOptions(): string[] {
+  const { scripts } = JSON.parse(readFileSync(path('../package.json'), 'utf8')) as {
+    scripts: { start: string };
+  };
+  return scripts.start.split(' ').filter((word) => word.startsWith('--'));
 }
 
 /** The portal of the benchmark. */

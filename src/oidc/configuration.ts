@@ -118,6 +118,8 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
   };
   return {
     acrValues: LADDER.map((level) => level.acr),
+    // OpenID Connect Core 1.0, section 3.1.2.1: it is required, however many are registered.
+    allowOmittingSingleRegisteredRedirectUri: false,
     adapter: parts.adapter,
     jwks: { keys: [...parts.signingKeys] },
     routes: ROUTES,
