@@ -1,0 +1,512 @@
+/** What the conformance tests stand on: the program with people and portals, a walk from a portal's request to its answer, and signed things. */
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  calculateJwkThumbprint,
+  createRemoteJWKSet,
+  exportJWK,
+  generateKeyPair,
+  jwtVerify,
+  SignJWT,
+  type CryptoKey,
+  type JWK,
+  type JWTPayload,
+} from 'jose';
+import * as oidc from 'openid-client';
+import { expect } from 'vitest';
+import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
+import type { Clock } from '../../src/platform/clock.ts';
+import type { AccountId } from '../../src/platform/ids.ts';
+import type { PortalRegistration } from '../../src/portals/index.ts';
+import { startApp, type TestApp } from '../support/app.ts';
+import { newPerson, type Person } from '../support/relying-party.ts';
+
+/** Parameters; one that is undefined is left out. */
+export type Parameters = Readonly<Record<string, string | undefined>>;
+
+/** The time of day, and how far the program is ahead of it: what it keeps expires by this clock. */
+export class ShiftedClock implements Clock {
+  ahead = 0;
+
+  now(): Date {
+    return new Date(Date.now() + this.ahead * 1000);
+  }
+
+  /** Does something as if it were `seconds` later. */
+  async later<T>(seconds: number, work: () => Promise<T>): Promise<T> {
+    this.ahead += seconds;
+    try {
+      return await work();
+    } finally {
+      this.ahead -= seconds;
+    }
+  }
+}
+
+export interface Suite {
+  readonly t: TestApp;
+  readonly issuer: string;
+  readonly clock: ShiftedClock;
+  readonly person: Person;
+  readonly accountId: AccountId;
+  /** The discovery document. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** The address of an endpoint, by its name in the discovery document without `_endpoint`. */
+  endpoint(name: string): string;
+}
+
+export async function startSuite(): Promise<Suite> {
+  const clock = new ShiftedClock();
+  const t = await startApp({ clock });
+  const person = newPerson();
+  const { accountId } = await t.app.identity.register(person);
+  await t.app.identity.recordProofing(accountId, { level: 1, method: 'counter' }, 'system');
+  const metadata = await json(await fetch(`${t.origin}/.well-known/openid-configuration`));
+  const endpoint = (name: string) => String(metadata[`${name}_endpoint`]);
+  return { t, issuer: t.origin, clock, person, accountId, metadata, endpoint };
+}
+
+async function json(response: Response): Promise<Record<string, unknown>> {
+  return (await response.json()) as Record<string, unknown>;
+}
+
+// Requests
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The body if it is JSON, else an empty object. */
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+export async function send(url: string, init: RequestInit = {}): Promise<Answer> {
+  const response = await fetch(url, { redirect: 'manual', ...init });
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false;
+  const body = isJson ? (JSON.parse(text) as Record<string, unknown>) : {};
+  return { status: response.status, headers: response.headers, text, body };
+}
+
+export function present(parameters: Parameters): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(parameters).filter((pair): pair is [string, string] => pair[1] !== undefined),
+  );
+}
+
+export function post(url: string, form: Parameters, headers: Record<string, string> = {}): Promise<Answer> {
+  return send(url, { method: 'POST', body: new URLSearchParams(present(form)), headers });
+}
+
+/** Expects an OAuth error (RFC 6749, section 5.2) by its code. */
+export function expectError(
+  answer: Answer,
+  status: number | readonly number[],
+  error: string | RegExp,
+): void {
+  expect(answer.body, answer.text).toMatchObject({
+    error: typeof error === 'string' ? error : (expect.stringMatching(error) as string),
+  });
+  expect([status].flat()).toContain(answer.status);
+  expect(answer.body).not.toHaveProperty('access_token');
+  expect(answer.body['error_description'] ?? '').not.toMatch(/[\r\n\t]/);
+}
+
+// Keys and what they sign
+
+export interface Key {
+  readonly alg: string;
+  readonly privateKey: CryptoKey;
+  readonly publicKey: CryptoKey;
+  /** The public key. */
+  readonly jwk: JWK & { readonly kid: string };
+}
+
+export async function newKey(alg = 'ES256'): Promise<Key> {
+  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+  const jwk = await exportJWK(publicKey);
+  const kid = await calculateJwkThumbprint(jwk);
+  return { alg, privateKey, publicKey, jwk: { ...jwk, kid, alg, use: 'sig' } };
+}
+
+export const seconds = (): number => Math.floor(Date.now() / 1000);
+
+/** Claims; one that is undefined is left out. */
+export type Claims = Readonly<Record<string, unknown>>;
+
+export function sign(key: Key, claims: Claims, header: Record<string, unknown> = {}): Promise<string> {
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: key.alg, kid: key.jwk.kid, ...header })
+    .sign(key.privateKey);
+}
+
+/** The token with its signature spoilt. */
+export function spoilt(token: string): string {
+  const [header = '', payload = '', signature = ''] = token.split('.');
+  const bytes = Buffer.from(signature, 'base64url');
+  bytes.writeUInt8(bytes.readUInt8(5) ^ 0x5a, 5);
+  return [header, payload, bytes.toString('base64url')].join('.');
+}
+
+/** A JWT that nobody signed. */
+export function unsigned(claims: Claims): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${part({ alg: 'none' })}.${part(claims)}.`;
+}
+
+/** A DPoP proof (RFC 9449, section 4.2). */
+export async function proof(
+  key: Key,
+  target: { method?: string; url: string; token?: string },
+  changes: { claims?: Claims; header?: Record<string, unknown> } = {},
+): Promise<string> {
+  const { kid: _kid, alg: _alg, use: _use, ...jwk } = key.jwk;
+  const ath = target.token && createHash('sha256').update(target.token).digest('base64url');
+  const claims = {
+    jti: randomUUID(),
+    htm: target.method ?? 'POST',
+    htu: target.url,
+    iat: seconds(),
+    ath,
+    ...changes.claims,
+  };
+  return sign(key, claims, { kid: undefined, typ: 'dpop+jwt', jwk, ...changes.header });
+}
+
+// Portals as clients
+
+export interface Credentials {
+  readonly form?: Parameters;
+  readonly headers?: Record<string, string>;
+}
+
+export interface Client {
+  readonly clientId: string;
+  readonly redirectUri: string;
+  /** What the client adds to a request of its own. @param claims Changes to a client assertion, if it makes one. */
+  authenticate(claims?: Claims): Promise<Credentials>;
+  /** Stock `openid-client` in this client's name. */
+  library(): Promise<oidc.Configuration>;
+}
+
+/** A client that signs what it says. */
+export interface KeyedClient extends Client {
+  readonly key: Key;
+}
+
+type Registration = Partial<PortalRegistration> & { readonly clientId: string };
+
+/** Where nothing listens: browsers stop there. */
+export const redirectUriOf = (clientId: string): string => `http://127.0.0.1:9/${clientId}/callback`;
+
+async function register({ t }: Suite, { clientId, ...rest }: Registration): Promise<string> {
+  const redirectUri = rest.redirectUris?.[0] ?? redirectUriOf(clientId);
+  await t.app.portals.register(
+    {
+      clientId,
+      name: { 'zh-CN': `测试门户 ${clientId}` },
+      sector: clientId,
+      homeUri: 'http://127.0.0.1:9/',
+      redirectUris: [redirectUri],
+      scopes: ['openid', 'profile', 'phone', 'offline_access'],
+      ...rest,
+    },
+    'system',
+  );
+  return redirectUri;
+}
+
+/** RFC 6749, section 2.3.1. */
+export function secretBasic(clientId: string, secret: string): Credentials {
+  const pair = [clientId, secret].map(encodeURIComponent).join(':');
+  return { headers: { Authorization: `Basic ${Buffer.from(pair).toString('base64')}` } };
+}
+
+export const secretPost = (clientId: string, secret: string): Credentials => ({
+  form: { client_id: clientId, client_secret: secret },
+});
+
+export async function registerSecretClient(
+  suite: Suite,
+  registration: Registration,
+  method: 'client_secret_basic' | 'client_secret_post' = 'client_secret_basic',
+): Promise<Client & { readonly secret: string }> {
+  const { clientId } = registration;
+  const metadata = { token_endpoint_auth_method: method, ...registration.metadata };
+  const redirectUri = await register(suite, { ...registration, metadata });
+  const secret = await suite.t.app.portals.issueSecret(clientId);
+  const credentials = method === 'client_secret_post' ? secretPost : secretBasic;
+  const withLibrary = method === 'client_secret_post' ? oidc.ClientSecretPost : oidc.ClientSecretBasic;
+  return {
+    clientId,
+    redirectUri,
+    secret,
+    authenticate: () => Promise.resolve(credentials(clientId, secret)),
+    library: () => discover(suite, clientId, metadata, withLibrary(secret)),
+  };
+}
+
+const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
+/** RFC 7523, section 3. */
+export function assertion(
+  key: Key,
+  clientId: string,
+  audience: string,
+  claims: Claims = {},
+): Promise<string> {
+  const now = seconds();
+  const standing = {
+    iss: clientId,
+    sub: clientId,
+    aud: audience,
+    jti: randomUUID(),
+    iat: now,
+    exp: now + 60,
+  };
+  return sign(key, { ...standing, ...claims });
+}
+
+export function keyedClient(
+  suite: Suite,
+  clientId: string,
+  key: Key,
+  redirectUri = redirectUriOf(clientId),
+  metadata: Partial<oidc.ClientMetadata> = {},
+): KeyedClient {
+  return {
+    clientId,
+    redirectUri,
+    key,
+    authenticate: async (claims) => ({
+      form: {
+        client_id: clientId,
+        client_assertion_type: ASSERTION_TYPE,
+        client_assertion: await assertion(key, clientId, suite.issuer, claims),
+      },
+    }),
+    library: () =>
+      discover(suite, clientId, metadata, oidc.PrivateKeyJwt({ key: key.privateKey, kid: key.jwk.kid })),
+  };
+}
+
+/** @param key Another than a new ES256 key. */
+export async function registerKeyedClient(
+  suite: Suite,
+  registration: Registration,
+  key?: Key,
+): Promise<KeyedClient> {
+  const own = key ?? (await newKey());
+  const metadata = {
+    token_endpoint_auth_method: 'private_key_jwt',
+    jwks: { keys: [own.jwk] },
+    ...registration.metadata,
+  };
+  const redirectUri = await register(suite, { ...registration, metadata });
+  const { jwks: _jwks, ...told } = metadata;
+  return keyedClient(suite, registration.clientId, own, redirectUri, told as Partial<oidc.ClientMetadata>);
+}
+
+function discover(
+  suite: Suite,
+  clientId: string,
+  metadata: object,
+  authentication: oidc.ClientAuth,
+): Promise<oidc.Configuration> {
+  return oidc.discovery(new URL(suite.issuer), clientId, metadata, authentication, {
+    execute: [oidc.allowInsecureRequests],
+  });
+}
+
+// From a portal's request to its answer
+
+export interface Attempt {
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly verifier: string;
+}
+
+/** The parameters of an authorization request, with what every client sends. */
+export async function newAttempt(client: Client, changes: Parameters = {}): Promise<Attempt> {
+  const verifier = oidc.randomPKCECodeVerifier();
+  const parameters = present({
+    client_id: client.clientId,
+    response_type: 'code',
+    redirect_uri: client.redirectUri,
+    scope: 'openid',
+    state: oidc.randomState(),
+    nonce: oidc.randomNonce(),
+    code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+    ...changes,
+  });
+  return { parameters, verifier };
+}
+
+export function authorizationUrl(suite: Suite, parameters: Parameters): URL {
+  const query = new URLSearchParams(present(parameters)).toString();
+  return new URL(`${suite.endpoint('authorization')}?${query}`);
+}
+
+export interface Arrival {
+  readonly page: Page;
+  /** What the portal was told, by whatever response mode; empty if the person did not get there. */
+  readonly answer: URLSearchParams;
+  /** What the person was asked on the way, such as `sign-in`. */
+  readonly asked: readonly string[];
+}
+
+/** What a person does on the way. */
+export interface Walk {
+  readonly browser?: UserAgent;
+  readonly person?: Person;
+  readonly decision?: 'allow' | 'deny';
+}
+
+const STEPS = ['sign-in', 'confirm', 'select-account', 'consent'] as const;
+
+/** Goes where the address leads, signs in and decides when asked, and stops at the portal, or where nothing is asked any more. */
+export async function walk(
+  suite: Suite,
+  url: URL,
+  redirectUri: string,
+  options: Walk = {},
+): Promise<Arrival> {
+  const { browser = new UserAgent(), person = suite.person, decision = 'allow' } = options;
+  const asked: string[] = [];
+  let page = await browser.get(url, redirectUri);
+  for (let i = 0; i < STEPS.length; i++) {
+    const step = STEPS.find((name) => page.forms.some(({ action }) => action.pathname.endsWith(`/${name}`)));
+    if (step === undefined || !page.url.pathname.startsWith('/interaction/')) break;
+    asked.push(step);
+    const fields = step === 'consent' ? { decision } : step === 'select-account' ? {} : { ...person };
+    page = await browser.submit(page, fields, `/${step}`, redirectUri);
+  }
+  const form = page.forms.find(({ action }) => action.href === redirectUri);
+  const there = page.url.href.startsWith(redirectUri);
+  return { page, asked, answer: there ? page.url.searchParams : new URLSearchParams(form?.fields) };
+}
+
+export type Authorization = Attempt & Arrival;
+
+export async function authorize(
+  suite: Suite,
+  client: Client,
+  changes: Parameters = {},
+  options: Walk = {},
+): Promise<Authorization> {
+  const attempt = await newAttempt(client, changes);
+  const url = authorizationUrl(suite, attempt.parameters);
+  return { ...attempt, ...(await walk(suite, url, client.redirectUri, options)) };
+}
+
+/** Expects the answer of a successful request (RFC 6749, section 4.1.2; RFC 9207). @returns the code. */
+export function expectCode(suite: Suite, { answer, page, parameters }: Authorization): string {
+  expect(answer.get('error'), page.text).toBeNull();
+  expect(answer.get('iss')).toBe(suite.issuer);
+  expect(answer.get('state')).toBe(parameters['state'] ?? null);
+  expect(answer.get('code')).toMatch(/^[\w-]{43}$/);
+  return answer.get('code') ?? '';
+}
+
+/** Expects an error page of our own, and that the portal heard nothing. */
+export function expectErrorPage(suite: Suite, { page, answer }: Arrival, what: string | RegExp): void {
+  expect(page.url.origin).toBe(suite.issuer);
+  expect(page.status).toBeGreaterThanOrEqual(400);
+  expect(page.status).toBeLessThan(500);
+  expect(page.text).toMatch(what);
+  expect(answer.size).toBe(0);
+}
+
+/** Redeems a code, or whatever `grant` says, at the token endpoint. */
+export async function askForTokens(
+  suite: Suite,
+  client: Client,
+  grant: Parameters,
+  options: { credentials?: Credentials; headers?: Record<string, string> } = {},
+): Promise<Answer> {
+  const credentials = options.credentials ?? (await client.authenticate());
+  return post(
+    suite.endpoint('token'),
+    { ...grant, ...credentials.form },
+    { ...credentials.headers, ...options.headers },
+  );
+}
+
+export function codeGrant(
+  client: Client,
+  { answer, verifier }: Attempt & Pick<Arrival, 'answer'>,
+): Parameters {
+  return {
+    grant_type: 'authorization_code',
+    code: answer.get('code') ?? '',
+    redirect_uri: client.redirectUri,
+    code_verifier: verifier,
+  };
+}
+
+export const refreshGrant = (refreshToken: unknown): Parameters => ({
+  grant_type: 'refresh_token',
+  refresh_token: String(refreshToken),
+});
+
+/** Checks signature, issuer, audience and times of something that was signed for a client. */
+export async function verified(
+  suite: Suite,
+  token: unknown,
+  { clientId, alg = 'ES256' }: { clientId: string; alg?: string },
+): Promise<JWTPayload> {
+  const keys = createRemoteJWKSet(new URL(String(suite.metadata['jwks_uri'])));
+  const { payload, protectedHeader } = await jwtVerify(String(token), keys, {
+    issuer: suite.issuer,
+    audience: clientId,
+    algorithms: [alg],
+  });
+  expect(protectedHeader.kid).toMatch(/^[\w-]+$/);
+  return payload;
+}
+
+/** Checks a token response (OpenID Connect Core 1.0, section 3.1.3.3) with its ID token. @returns the ID token's claims. */
+export async function expectTokens(
+  suite: Suite,
+  client: Client,
+  answer: Answer,
+  expected: { nonce?: string | undefined; alg?: string; tokenType?: string } = {},
+): Promise<JWTPayload> {
+  expect(answer.status, answer.text).toBe(200);
+  expect(answer.headers.get('cache-control')).toContain('no-store');
+  expect(answer.body).toMatchObject({
+    access_token: expect.stringMatching(/^[\w.~+/-]+=*$/) as string,
+    token_type: expected.tokenType ?? 'Bearer',
+    expires_in: 600,
+  });
+  const { alg = 'ES256' } = expected;
+  const claims = await verified(suite, answer.body['id_token'], { clientId: client.clientId, alg });
+  expect(claims.sub).toMatch(/^[\x21-\x7e]{16,255}$/);
+  expect(claims['nonce']).toBe(expected.nonce);
+  expect((claims.exp ?? 0) - (claims.iat ?? 0)).toBeGreaterThan(0);
+  expect(Math.abs(seconds() - (claims.iat ?? 0))).toBeLessThan(60);
+  return claims;
+}
+
+/** Signs in, redeems, checks. */
+export async function obtainTokens(
+  suite: Suite,
+  client: Client,
+  changes: Parameters = {},
+  options: Walk & { alg?: string } = {},
+): Promise<{ authorization: Authorization; tokens: Answer; claims: JWTPayload }> {
+  const authorization = await authorize(suite, client, changes, options);
+  expectCode(suite, authorization);
+  const tokens = await askForTokens(suite, client, codeGrant(client, authorization));
+  const claims = await expectTokens(suite, client, tokens, {
+    nonce: authorization.parameters['nonce'],
+    ...(options.alg === undefined ? {} : { alg: options.alg }),
+  });
+  return { authorization, tokens, claims };
+}
+
+export function userinfo(suite: Suite, token: unknown, init: RequestInit = {}): Promise<Answer> {
+  return send(suite.endpoint('userinfo'), {
+    ...init,
+    headers: { Authorization: `Bearer ${String(token)}`, ...(init.headers as Record<string, string>) },
+  });
+}
