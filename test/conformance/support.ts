@@ -1,5 +1,9 @@
 /** What the conformance tests stand on: the program with people and portals, a walk from a portal's request to its answer, and signed things. */
 import { createHash, randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import {
   calculateJwkThumbprint,
   createRemoteJWKSet,
@@ -19,6 +23,7 @@ import type { AccountId } from '../../src/platform/ids.ts';
 import type { PortalRegistration } from '../../src/portals/index.ts';
 import { startApp, type TestApp } from '../support/app.ts';
 import { newPerson, type Person } from '../support/relying-party.ts';
+import { selfSigned } from '../support/tls.ts';
 
 /** Parameters; one that is undefined is left out. */
 export type Parameters = Readonly<Record<string, string | undefined>>;
@@ -54,9 +59,10 @@ export interface Suite {
   endpoint(name: string): string;
 }
 
-export async function startSuite(): Promise<Suite> {
+/** @param receiver Where the program may call clients. */
+export async function startSuite(receiver?: Receiver): Promise<Suite> {
   const clock = new ShiftedClock();
-  const t = await startApp({ clock });
+  const t = await startApp({ clock, env: { OUTBOUND_AUTHORITIES: receiver?.certificate } });
   const person = newPerson();
   const { accountId } = await t.app.identity.register(person);
   await t.app.identity.recordProofing(accountId, { level: 1, method: 'counter' }, 'system');
@@ -67,6 +73,50 @@ export async function startSuite(): Promise<Suite> {
 
 async function json(response: Response): Promise<Record<string, unknown>> {
   return (await response.json()) as Record<string, unknown>;
+}
+
+export interface Call {
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** A server of clients' own, on https: what the program fetches from them, and where it calls them. */
+export interface Receiver {
+  readonly origin: string;
+  /** Its certificate, PEM. */
+  readonly certificate: string;
+  /** Calls so far, in order. */
+  readonly calls: Call[];
+  /** What it answers by path; 204 to any other. */
+  readonly answers: Map<string, { status?: number; headers?: Record<string, string>; body?: unknown }>;
+  stop(): Promise<void>;
+}
+
+export async function startReceiver(): Promise<Receiver> {
+  const { key, certificate } = selfSigned('127.0.0.1');
+  const calls: Call[] = [];
+  const answers: Receiver['answers'] = new Map();
+  const server = createServer({ key, cert: certificate }, (request, response) => {
+    void text(request).then((body) => {
+      const path = request.url ?? '/';
+      calls.push({ path, headers: request.headers, body });
+      const answer = answers.get(path) ?? { status: 204 };
+      response.writeHead(answer.status ?? 200, { 'Content-Type': 'application/json', ...answer.headers });
+      response.end(answer.body === undefined ? undefined : JSON.stringify(answer.body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    origin: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    certificate,
+    calls,
+    answers,
+    async stop() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
 }
 
 // Requests
@@ -81,10 +131,11 @@ export interface Answer {
 
 export async function send(url: string, init: RequestInit = {}): Promise<Answer> {
   const response = await fetch(url, { redirect: 'manual', ...init });
-  const text = await response.text();
-  const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false;
-  const body = isJson ? (JSON.parse(text) as Record<string, unknown>) : {};
-  return { status: response.status, headers: response.headers, text, body };
+  const { status, headers } = response;
+  const content = await response.text();
+  const isJson = /^application\/([a-z-]+\+)?json\b/.test(headers.get('content-type') ?? '');
+  const body = isJson ? (JSON.parse(content) as Record<string, unknown>) : {};
+  return { status, headers, text: content, body };
 }
 
 export function present(parameters: Parameters): Record<string, string> {
