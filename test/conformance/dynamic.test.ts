@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import * as oidc from 'openid-client';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { UserAgent } from '../../src/demo/user-agent.ts';
 import * as s from './support.ts';
 
 let receiver: s.Receiver;
@@ -163,6 +164,18 @@ describe('OP Dynamic', () => {
 
   test('oidcc-registration-logo-uri: the registration is accepted', async () => {
     await s.obtainTokens(suite, await register({ logo_uri: 'https://portal.example.cn/logo.png' }));
+  });
+
+  test.each([
+    ['oidcc-registration-policy-uri', 'policy_uri'],
+    ['oidcc-registration-tos-uri', 'tos_uri'],
+  ])('%s', async (_module, member) => {
+    const address = `https://portal.example.cn/${member}?a=1&b=2`;
+    const client = await register({ [member]: address });
+    const { parameters } = await s.newAttempt(client);
+    const page = await new UserAgent().get(s.authorizationUrl(suite, parameters));
+    expect(page.text).toContain(`href="${address.replace('&', '&amp;')}"`);
+    await s.obtainTokens(suite, client);
   });
 
   test('oidcc-registration-jwks-uri', async () => {
