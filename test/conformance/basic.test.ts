@@ -239,7 +239,7 @@ describe.each(MODES)('%s', (_plan, mode) => {
 
   test('oidcc-codereuse-30seconds', async () => {
     const { authorization, tokens } = await obtain();
-    await suite.clock.later(30, async () => {
+    await s.later(30, async () => {
       expect((await s.userinfo(suite, tokens.body['access_token'])).status).toBe(200);
       const again = await s.askForTokens(suite, client, s.codeGrant(client, authorization));
       s.expectError(again, 400, 'invalid_grant');

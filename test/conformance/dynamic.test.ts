@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import * as oidc from 'openid-client';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { UserAgent } from '../../src/demo/user-agent.ts';
 import * as s from './support.ts';
 
@@ -14,9 +14,6 @@ let suite: s.Suite;
 beforeAll(async () => {
   receiver = await s.startReceiver();
   suite = await s.startSuite(receiver);
-});
-afterEach(() => {
-  vi.useRealTimers();
 });
 afterAll(async () => {
   await suite.t.stop();
@@ -224,12 +221,13 @@ describe('OP Dynamic', () => {
     });
     const next = await s.newKey('RS256');
     receiver.answers.set('/jwks-2', { body: { keys: [next.jwk] } });
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 });
-    const rotated = s.keyedClient(suite, client.clientId, next);
-    const answer = await s.askForTokens(suite, rotated, s.refreshGrant(tokens.body['refresh_token']));
-    expect(answer.status, answer.text).toBe(200);
-    const withOld = await s.askForTokens(suite, client, s.refreshGrant(answer.body['refresh_token']));
-    s.expectError(withOld, 401, 'invalid_client');
+    await s.later(61, async () => {
+      const rotated = s.keyedClient(suite, client.clientId, next);
+      const answer = await s.askForTokens(suite, rotated, s.refreshGrant(tokens.body['refresh_token']));
+      expect(answer.status, answer.text).toBe(200);
+      const withOld = await s.askForTokens(suite, client, s.refreshGrant(answer.body['refresh_token']));
+      s.expectError(withOld, 401, 'invalid_client');
+    });
   });
 
   test('oidcc-ensure-request-object-with-redirect-uri', async () => {

@@ -9,6 +9,7 @@ import {
   createRemoteJWKSet,
   exportJWK,
   generateKeyPair,
+  importJWK,
   jwtVerify,
   SignJWT,
   type CryptoKey,
@@ -16,9 +17,8 @@ import {
   type JWTPayload,
 } from 'jose';
 import * as oidc from 'openid-client';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
-import type { Clock } from '../../src/platform/clock.ts';
 import type { AccountId } from '../../src/platform/ids.ts';
 import type { PortalRegistration } from '../../src/portals/index.ts';
 import { startApp, type TestApp } from '../support/app.ts';
@@ -28,29 +28,19 @@ import { selfSigned } from '../support/tls.ts';
 /** Parameters; one that is undefined is left out. */
 export type Parameters = Readonly<Record<string, string | undefined>>;
 
-/** The time of day, and how far the program is ahead of it: what it keeps expires by this clock. */
-export class ShiftedClock implements Clock {
-  ahead = 0;
-
-  now(): Date {
-    return new Date(Date.now() + this.ahead * 1000);
-  }
-
-  /** Does something as if it were `seconds` later. */
-  async later<T>(seconds: number, work: () => Promise<T>): Promise<T> {
-    this.ahead += seconds;
-    try {
-      return await work();
-    } finally {
-      this.ahead -= seconds;
-    }
+/** Does something as if it were `seconds` later, for the program and for its clients. */
+export async function later<T>(seconds: number, work: () => Promise<T>): Promise<T> {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + seconds * 1000 });
+  try {
+    return await work();
+  } finally {
+    vi.useRealTimers();
   }
 }
 
 export interface Suite {
   readonly t: TestApp;
   readonly issuer: string;
-  readonly clock: ShiftedClock;
   readonly person: Person;
   readonly accountId: AccountId;
   /** The discovery document. */
@@ -61,14 +51,13 @@ export interface Suite {
 
 /** @param receiver Where the program may call clients. */
 export async function startSuite(receiver?: Receiver): Promise<Suite> {
-  const clock = new ShiftedClock();
-  const t = await startApp({ clock, env: { OUTBOUND_AUTHORITIES: receiver?.certificate } });
+  const t = await startApp({ env: { OUTBOUND_AUTHORITIES: receiver?.certificate } });
   const person = newPerson();
   const { accountId } = await t.app.identity.register(person);
   await t.app.identity.recordProofing(accountId, { level: 1, method: 'counter' }, 'system');
   const metadata = await json(await fetch(`${t.origin}/.well-known/openid-configuration`));
   const endpoint = (name: string) => String(metadata[`${name}_endpoint`]);
-  return { t, issuer: t.origin, clock, person, accountId, metadata, endpoint };
+  return { t, issuer: t.origin, person, accountId, metadata, endpoint };
 }
 
 async function json(response: Response): Promise<Record<string, unknown>> {
@@ -177,6 +166,14 @@ export async function newKey(alg = 'ES256'): Promise<Key> {
   const jwk = await exportJWK(publicKey);
   const kid = await calculateJwkThumbprint(jwk);
   return { alg, privateKey, publicKey, jwk: { ...jwk, kid, alg, use: 'sig' } };
+}
+
+/** The same key under another algorithm of its kind. */
+export async function withAlg(key: Key, alg: string): Promise<Key> {
+  const privateKey = await importJWK(await exportJWK(key.privateKey), alg);
+  const publicKey = await importJWK(await exportJWK(key.publicKey), alg);
+  if (privateKey instanceof Uint8Array || publicKey instanceof Uint8Array) throw new TypeError('no key pair');
+  return { ...key, alg, privateKey, publicKey };
 }
 
 export const seconds = (): number => Math.floor(Date.now() / 1000);
@@ -409,7 +406,7 @@ export interface Arrival {
 export interface Walk {
   readonly browser?: UserAgent;
   readonly person?: Person;
-  readonly decision?: 'allow' | 'deny';
+  readonly decision?: 'allow' | 'deny' | 'cancel';
 }
 
 const STEPS = ['sign-in', 'confirm', 'select-account', 'consent'] as const;
@@ -428,6 +425,10 @@ export async function walk(
     const step = STEPS.find((name) => page.forms.some(({ action }) => action.pathname.endsWith(`/${name}`)));
     if (step === undefined || !page.url.pathname.startsWith('/interaction/')) break;
     asked.push(step);
+    if (decision === 'cancel') {
+      page = await browser.submit(page, {}, '/cancel', redirectUri);
+      break;
+    }
     const fields = step === 'consent' ? { decision } : step === 'select-account' ? {} : { ...person };
     page = await browser.submit(page, fields, `/${step}`, redirectUri);
   }
@@ -467,18 +468,80 @@ export function expectErrorPage(suite: Suite, { page, answer }: Arrival, what: s
   expect(answer.size).toBe(0);
 }
 
+// Requests that are pushed (RFC 9126), signed (RFC 9101), and answered by a JWT (JARM)
+
+/** Parameters as a request object. @param changes Changes to its claims. */
+export function requestObject(
+  suite: Suite,
+  { clientId, key }: KeyedClient,
+  parameters: Parameters,
+  changes: Claims = {},
+): Promise<string> {
+  return sign(
+    key,
+    { ...requestClaims(suite, clientId, parameters), ...changes },
+    { typ: 'oauth-authz-req+jwt' },
+  );
+}
+
+export function requestClaims(suite: Suite, clientId: string, parameters: Parameters): Claims {
+  const now = seconds();
+  return { iss: clientId, aud: suite.issuer, iat: now, nbf: now, exp: now + 60, ...present(parameters) };
+}
+
+/** What goes with a request of a client's own. */
+export interface Sending {
+  readonly credentials?: Credentials;
+  readonly headers?: Record<string, string>;
+}
+
+export async function push(
+  suite: Suite,
+  client: Client,
+  form: Parameters,
+  sending: Sending = {},
+): Promise<Answer> {
+  const credentials = sending.credentials ?? (await client.authenticate());
+  return post(
+    suite.endpoint('pushed_authorization_request'),
+    { ...form, ...credentials.form },
+    { ...credentials.headers, ...sending.headers },
+  );
+}
+
+/** Goes on with what was pushed. @param outside What is in the address besides. */
+export async function follow(
+  suite: Suite,
+  client: Client,
+  pushed: Answer,
+  options: Walk & { outside?: Parameters } = {},
+): Promise<Arrival> {
+  const { outside, ...walking } = options;
+  const requestUri = String(pushed.body['request_uri']);
+  const url = authorizationUrl(suite, { client_id: client.clientId, request_uri: requestUri, ...outside });
+  const arrival = await walk(suite, url, client.redirectUri, walking);
+  const response = arrival.answer.get('response');
+  if (response === null) return arrival;
+  expect([...arrival.answer.keys()]).toEqual(['response']);
+  const { aud: _aud, exp, ...answer } = await verified(suite, response, client);
+  expect(exp).toBeGreaterThan(seconds());
+  return { ...arrival, answer: new URLSearchParams(answer as Record<string, string>) };
+}
+
+// Tokens
+
 /** Redeems a code, or whatever `grant` says, at the token endpoint. */
 export async function askForTokens(
   suite: Suite,
   client: Client,
   grant: Parameters,
-  options: { credentials?: Credentials; headers?: Record<string, string> } = {},
+  sending: Sending = {},
 ): Promise<Answer> {
-  const credentials = options.credentials ?? (await client.authenticate());
+  const credentials = sending.credentials ?? (await client.authenticate());
   return post(
     suite.endpoint('token'),
     { ...grant, ...credentials.form },
-    { ...credentials.headers, ...options.headers },
+    { ...credentials.headers, ...sending.headers },
   );
 }
 
