@@ -33,6 +33,17 @@ afterAll(async () => {
 });
 
 const ID1 = 'fapi-ciba-id1';
+const NOTIFICATION = `${ID1}-ping-backchannel-notification-endpoint`;
+const PING_ANSWERS = [
+  [`${NOTIFICATION}-response-has-body`, { status: 200, body: { something: 'else' } }],
+  [`${NOTIFICATION}-response-401`, { status: 401 }],
+  [`${NOTIFICATION}-response-403`, { status: 403 }],
+  [`${NOTIFICATION}-return-redirect-request`, { status: 301, headers: { Location: '/elsewhere' } }],
+  [
+    `${ID1}-ping-with-mtls-ciba-notification-endpoint-response-401-and-require-server-does-not-retry`,
+    { status: 401 },
+  ],
+] as const;
 
 describe.each(['poll', 'ping'] as const)('FAPI-CIBA, %s', (mode) => {
   const pinged = mode === 'ping';
@@ -173,7 +184,7 @@ describe.each(['poll', 'ping'] as const)('FAPI-CIBA, %s', (mode) => {
     });
   });
 
-  test(ID1, async () => {
+  test('fapi-ciba-id1', async () => {
     const first = await complete(await begin());
     const token = String(first.tokens.body['access_token']);
     expect((await use(token)).body).toEqual({ sub: first.claims.sub });
@@ -216,6 +227,16 @@ describe.each(['poll', 'ping'] as const)('FAPI-CIBA, %s', (mode) => {
     const id = await begin();
     for (let i = 0; i < 3; i++) fails(await redeem(id), /^(authorization_pending|slow_down)$/);
     await complete(id);
+  });
+
+  test(`${ID1}-auth-req-id-expired`, async () => {
+    const id = await begin({ requested_expiry: 10 });
+    await s.later(11, async () => {
+      const { page } = await approvals();
+      expect(page.forms).toHaveLength(0);
+      fails(await redeem(id), 'expired_token');
+    });
+    expect(pings()).toHaveLength(0);
   });
 
   test(`${ID1}-ensure-authorization-request-with-binding-message-succeeds`, async () => {
@@ -364,24 +385,11 @@ describe.each(['poll', 'ping'] as const)('FAPI-CIBA, %s', (mode) => {
     fails(stolen, 'invalid_grant');
   });
 
-  if (pinged)
-    describe('answers to pings', () => {
-      const NAME = `${ID1}-ping-backchannel-notification-endpoint`;
-
-      test.each([
-        [`${NAME}-response-has-body`, { status: 200, body: { something: 'else' } }],
-        [`${NAME}-response-401`, { status: 401 }],
-        [`${NAME}-response-403`, { status: 403 }],
-        [`${NAME}-return-redirect-request`, { status: 301, headers: { Location: '/elsewhere' } }],
-        [
-          `${ID1}-ping-with-mtls-ciba-notification-endpoint-response-401-and-require-server-does-not-retry`,
-          { status: 401 },
-        ],
-      ])('%s', async (_module, answer) => {
-        receiver.answers.set(path, answer);
-        await complete(await begin());
-        await setTimeout(1500);
-        expect(receiver.calls.map((call) => call.path)).toEqual([path]);
-      });
-    });
+  // Pings alone are answered.
+  test.each(pinged ? PING_ANSWERS : [])('%s', async (_module, answer) => {
+    receiver.answers.set(path, answer);
+    await complete(await begin());
+    await setTimeout(1500);
+    expect(receiver.calls.map((call) => call.path)).toEqual([path]);
+  });
 });
