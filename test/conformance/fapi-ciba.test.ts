@@ -1,6 +1,6 @@
 /**
  * fapi-ciba-id1-test-plan (plain_fapi, private_key_jwt, poll and ping): a portal asks without a browser, the person approves elsewhere.
- * The plan binds tokens to certificates, which this provider does not offer: they are bound to DPoP keys here.
+ * The plan binds tokens to certificates; here, with mutual TLS off, they are bound to DPoP keys.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
