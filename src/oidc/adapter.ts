@@ -16,6 +16,12 @@ export interface ClientRegistry {
 /** Says which portal a `client_id` names, if it may be used. */
 export type FindPortal = (clientId: string) => Promise<{ readonly validFrom: Date | undefined } | undefined>;
 
+/**
+ * Kept for as long again as they are good: whoever polls too late is told that it has expired, not that it never was (RFC 8628, section
+ * 3.5; CIBA Core 1.0, section 11). The library looks at the time by itself.
+ */
+const POLLED_MODELS: ReadonlySet<string> = new Set(['BackchannelAuthenticationRequest', 'DeviceCode']);
+
 /** Seconds in which something used twice is not yet taken for stolen. */
 export const GRACE_SECONDS = 3;
 /**
@@ -70,7 +76,8 @@ function createRecordAdapter(
       const { jti: _id, ...rest } = payload;
       // An interaction remembers the session by its raw id, which nothing reads.
       if (model === 'Interaction' && rest['session']) delete (rest['session'] as { cookie?: string }).cookie;
-      await records.put(model, id, rest, expiresIn);
+      const kept = POLLED_MODELS.has(model) && expiresIn !== undefined ? 2 * expiresIn : expiresIn;
+      await records.put(model, id, rest, kept);
     },
     async find(id) {
       const found = await records.find(model, id);

@@ -141,13 +141,19 @@ export function pingInBackground(provider: Provider, logger: Logger): void {
       } catch (error) {
         const [pause, ...later] = pauses;
         logger.warn({ err: error, clientId: this.clientId }, 'a ping was not accepted');
-        if (pause === undefined) return;
+        if (pause === undefined || isAnswer(error)) return;
         await setTimeout(pause, undefined, { ref: false });
         await attempt(later);
       }
     };
     void attempt(PING_PAUSES);
   };
+}
+
+/** Whether the portal has said what it thinks of a ping. Nothing heard, or an error of its server, is no answer. */
+function isAnswer(error: unknown): boolean {
+  const { response } = error as { response?: Response };
+  return response !== undefined && response.status < 500;
 }
 
 interface ApprovalParts {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { UserAgent } from '../../src/demo/user-agent.ts';
 import { DEVICE_CODE } from '../../src/portals/index.ts';
 import { startApp, type TestApp } from '../support/app.ts';
@@ -65,6 +65,19 @@ test('the complete address shows the code to be compared, and does nothing by it
   const confirm = await browser.submit(onward, {}, '/device');
   expect(confirm.text).toContain(device.user_code);
   expect((await poll(device.device_code)).body['error']).toBe('authorization_pending');
+});
+
+test('who polls too late is told that the code has expired', async () => {
+  const device = await start();
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 601_000 });
+  try {
+    expect(await poll(device.device_code)).toMatchObject({ status: 400, body: { error: 'expired_token' } });
+    const browser = new UserAgent();
+    const page = await browser.submit(await browser.get(device.verification_uri_complete), {}, '/device');
+    expect(page.status).toBe(422);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('whoever refuses gives the device nothing', async () => {

@@ -109,6 +109,9 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
         name: portalName(portal, ctx.state.language.code),
         host: new URL(portal.homeUri).host,
         sandbox: portal.state === 'sandbox',
+        // OpenID Connect Dynamic Client Registration 1.0, section 2.
+        policyUri: portal.metadata.policy_uri,
+        termsUri: portal.metadata.tos_uri,
       },
       cancelAction: `${base}/cancel`,
     };
