@@ -24,7 +24,7 @@ const USAGE = `yinxin <command>
   portals approve|suspend <client_id>
   portals secret <client_id> [--others-expire <seconds>]
                       a new secret, shown once; the ones before stop after that time, or stay
-  portals token [--seconds 3600]
+  portals token [--seconds 3600] [--without-pkce]
                       an initial access token, with which one portal may register itself
   accounts lock|unlock|sign-out <identifier>
   accounts proof <identifier> <level> <method>
@@ -118,15 +118,21 @@ async function portals([act, ...rest]: string[], env: RawEnv): Promise<number> {
   const { values, positionals } = parseArgs({
     args: rest,
     allowPositionals: true,
-    options: { 'others-expire': { type: 'string' }, seconds: { type: 'string', default: '3600' } },
+    options: {
+      'others-expire': { type: 'string' },
+      seconds: { type: 'string', default: '3600' },
+      'without-pkce': { type: 'boolean', default: false },
+    },
   });
   const [clientId] = positionals;
   return withApp(env, async (app) => {
     if (act === undefined)
       for (const portal of await app.portals.all())
         print(`${portal.clientId} ${portal.state} ${portal.profile} ${portal.homeUri}`);
-    else if (act === 'token') print(await app.oidc.issueInitialAccessToken(Number(values.seconds)));
-    else if (clientId === undefined) return usage();
+    else if (act === 'token') {
+      const codeChallenge = values['without-pkce'] ? 'optional' : 'required';
+      print(await app.oidc.issueInitialAccessToken({ seconds: Number(values.seconds), codeChallenge }));
+    } else if (clientId === undefined) return usage();
     else if (act === 'approve') await app.portals.setState(clientId, 'approved', 'operator');
     else if (act === 'suspend') await app.portals.setState(clientId, 'suspended', 'operator');
     else if (act === 'secret') {

@@ -104,6 +104,9 @@ export interface ConfigurationParts {
   };
 }
 
+/** On an initial access token: the portal that registers with it need not send PKCE. */
+export const CODE_CHALLENGE_OPTIONAL = 'code-challenge-optional';
+
 /** The resource indicator (RFC 8707) of our own API. */
 export function apiResource(issuer: string): string {
   return `${issuer}/api/v1`;
@@ -143,7 +146,7 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
     responseTypes: ['code'],
     // Portals of the registry are pairwise by their stored sector, which the library is not asked to derive; see client-metadata.ts.
     subjectTypes: ['pairwise', 'public'],
-    pkce: { required: () => true },
+    pkce: { required: (_ctx, client) => parts.portalOf(client)?.codeChallenge !== 'optional' },
     scopes: Object.keys(OPENID_SCOPES),
     claims: Object.fromEntries(
       Object.entries(OPENID_SCOPES)
@@ -235,6 +238,8 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       registration: {
         enabled: true,
         initialAccessToken: true,
+        // What a policy allows is read off the token where the portal is saved; see generation.ts.
+        policies: { [CODE_CHALLENGE_OPTIONAL]: () => undefined },
         idFactory: parts.registration.newClientId,
         secretFactory: parts.registration.newSecret,
       },

@@ -28,7 +28,7 @@ import { approvalRoutes, createBackchannel, pingInBackground } from './backchann
 import { boundedRequests } from './bounds.ts';
 import { createClientCertificates } from './client-certificates.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
-import { apiResource, toConfiguration, TTL } from './configuration.ts';
+import { apiResource, CODE_CHALLENGE_OPTIONAL, toConfiguration, TTL } from './configuration.ts';
 import { createConsents } from './consents.ts';
 import { exactEndpoints } from './endpoints.ts';
 import { createHotPath } from './hot/index.ts';
@@ -125,6 +125,10 @@ export function createGenerations(parts: GenerationParts): Generations {
           scopes: Object.keys(OPENID_SCOPES),
           homeUri: `${config.issuer}/`,
         });
+        const { InitialAccessToken: initial, RegistrationAccessToken: own } =
+          Provider.ctx?.oidc.entities ?? {};
+        const policies = initial?.policies ?? own?.policies ?? [];
+        if (policies.includes(CODE_CHALLENGE_OPTIONAL)) registration.codeChallenge = 'optional';
         await portals
           .register(registration, 'dynamic-registration', { state: 'sandbox' })
           .catch(asInvalidMetadata);

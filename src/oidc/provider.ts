@@ -3,7 +3,7 @@ import type { Middleware } from '../platform/http/context.ts';
 import type { DirectHandler } from '../platform/http/direct.ts';
 import type { AccountId } from '../platform/ids.ts';
 import type { Portal } from '../portals/index.ts';
-import { apiResource } from './configuration.ts';
+import { apiResource, CODE_CHALLENGE_OPTIONAL } from './configuration.ts';
 import { createGenerations, type GenerationParts } from './generation.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
 import type { TokenKeys } from './token-keys.ts';
@@ -35,8 +35,15 @@ export interface Oidc {
    * @param reason Closed word for the audit log, such as `account-locked`.
    */
   signOutEverywhere(accountId: string, reason: string, actor: string): Promise<void>;
-  /** A token with which one portal may register itself (RFC 7591, section 1.2). @param seconds How long it is good. */
-  issueInitialAccessToken(seconds: number): Promise<string>;
+  /**
+   * A token with which one portal may register itself (RFC 7591, section 1.2).
+   * @param options.seconds How long it is good.
+   * @param options.codeChallenge Whether that portal must send PKCE.
+   */
+  issueInitialAccessToken(options: {
+    readonly seconds: number;
+    readonly codeChallenge?: 'required' | 'optional';
+  }): Promise<string>;
 }
 
 export async function createOidc(parts: OidcParts): Promise<Oidc> {
@@ -85,7 +92,10 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
         }),
       );
     },
-    issueInitialAccessToken: (seconds) =>
-      new current.provider.InitialAccessToken({ expiresIn: seconds }).save(),
+    issueInitialAccessToken: ({ seconds, codeChallenge = 'required' }) =>
+      new current.provider.InitialAccessToken({
+        expiresIn: seconds,
+        ...(codeChallenge === 'optional' ? { policies: [CODE_CHALLENGE_OPTIONAL] } : {}),
+      }).save(),
   };
 }

@@ -36,6 +36,8 @@ export function manageRegistrations(portals: Portals): Middleware {
         };
         return;
       }
+      // OpenID Connect Dynamic Client Registration 1.0, section 2: what is not said is RS256.
+      if (body) body['id_token_signed_response_alg'] ??= 'RS256';
       // It compares the secret that a portal sends back with its own copy, which is a stand-in.
       const secret = body?.['client_secret'];
       if (clientId !== undefined && typeof secret === 'string' && body)

@@ -34,6 +34,8 @@ export interface Portal {
   /** Of a departmental portal. */
   readonly department: string | undefined;
   readonly profile: PortalProfile;
+  /** Whether every request must carry PKCE. */
+  readonly codeChallenge: 'required' | 'optional';
   /** No one reaches the portal below this level of assurance. */
   readonly minimumAcr: string | undefined;
   /** Where a person goes to begin again. */
@@ -100,6 +102,7 @@ interface PortalRow {
   region: string | null;
   department: string | null;
   profile: PortalProfile;
+  code_challenge: 'required' | 'optional';
   minimum_acr: string | null;
   home_uri: string;
   redirect_uris: string[];
@@ -129,6 +132,7 @@ const WRITTEN = [
   'region',
   'department',
   'profile',
+  'code_challenge',
   'minimum_acr',
   'home_uri',
   'redirect_uris',
@@ -261,6 +265,7 @@ export async function createPortals(parts: {
         r.region ?? null,
         r.department ?? null,
         r.profile,
+        r.codeChallenge,
         r.minimumAcr ?? null,
         r.homeUri,
         JSON.stringify(r.redirectUris),
@@ -368,6 +373,7 @@ function toPortal(row: PortalRow): Portal {
     region: row.region ?? undefined,
     department: row.department ?? undefined,
     profile: row.profile,
+    codeChallenge: row.code_challenge,
     minimumAcr: row.minimum_acr ?? undefined,
     homeUri: row.home_uri,
     redirectUris: row.redirect_uris,

@@ -88,6 +88,11 @@ export const portalRegistration = z
     /** For a portal of a department of the central government. */
     department: name.optional(),
     profile: z.enum(['baseline', 'fapi2']).default('baseline'),
+    /**
+     * Whether every request must carry PKCE (RFC 7636). `optional` is for confidential software that cannot send it, such as the conformance
+     * suite of the OpenID Foundation; a challenge that is sent is always checked.
+     */
+    codeChallenge: z.enum(['required', 'optional']).default('required'),
     /** No one reaches the portal below this level, whatever a request says. */
     minimumAcr: z.string().max(64).optional(),
     homeUri: address,
@@ -114,6 +119,13 @@ export const portalRegistration = z
     const profile = PROFILES[profileName];
     const refuse = (path: string, message: string) =>
       issues.push({ code: 'custom', path: ['metadata', path], message, input: given });
+    if (profileName === 'fapi2' && value.codeChallenge !== 'required')
+      issues.push({
+        code: 'custom',
+        path: ['codeChallenge'],
+        message: 'is required in the profile fapi2',
+        input: value,
+      });
     if (!storable(value))
       issues.push({
         code: 'custom',

@@ -22,7 +22,7 @@ afterAll(async () => {
 
 /** Asks for a registration (RFC 7591, section 3.1), with an initial access token. */
 async function ask(metadata: object): Promise<s.Answer> {
-  const token = await suite.t.app.oidc.issueInitialAccessToken(60);
+  const token = await suite.t.app.oidc.issueInitialAccessToken({ seconds: 60 });
   return s.send(suite.endpoint('registration'), {
     method: 'POST',
     headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
@@ -41,6 +41,7 @@ async function register(
   const asked = {
     redirect_uris: redirectUris,
     token_endpoint_auth_method: 'private_key_jwt',
+    id_token_signed_response_alg: 'ES256',
     ...('jwks_uri' in metadata ? {} : { jwks: { keys: [key.jwk] } }),
     ...metadata,
   };

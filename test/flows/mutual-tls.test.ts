@@ -684,7 +684,7 @@ describe('a portal', () => {
           code: 'PORTAL_INVALID',
           message: expect.stringContaining('needs mutual TLS, which is not offered here') as string,
         });
-      const token = await off.app.oidc.issueInitialAccessToken(60);
+      const token = await off.app.oidc.issueInitialAccessToken({ seconds: 60 });
       const response = await fetch(`${off.origin}/register`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
@@ -733,7 +733,7 @@ describe('a portal', () => {
   });
 
   test('may register itself with a certificate', async () => {
-    const token = await t.app.oidc.issueInitialAccessToken(60);
+    const token = await t.app.oidc.issueInitialAccessToken({ seconds: 60 });
     const response = await fetch(`${t.origin}/register`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },

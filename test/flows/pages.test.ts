@@ -103,6 +103,8 @@ describe.each(VIEWS)('pages on $name', (view) => {
   afterAll(() => browser.close());
 
   async function look(name: string): Promise<void> {
+    // A click has led here: what is looked at is the page with its stylesheet.
+    await page.waitForLoadState('load');
     if (pictures !== undefined)
       await page.screenshot({ path: `${pictures}/${name}-${view.name}.png`, fullPage: true });
     expect(

@@ -165,7 +165,7 @@ export async function openField(): Promise<Field> {
     scope: 'openid',
     login_hint: person.identifier,
   });
-  const initial = await t.app.oidc.issueInitialAccessToken(86_400);
+  const initial = await t.app.oidc.issueInitialAccessToken({ seconds: 86_400 });
   const metadata = { redirect_uris: ['https://portal.example.cn/callback'], client_name: '示例' };
   const registered = (await fetch(`${origin}/register`, {
     method: 'POST',

@@ -6,7 +6,7 @@ let t: TestApp;
 let token: string;
 beforeAll(async () => {
   t = await startApp();
-  token = await t.app.oidc.issueInitialAccessToken(600);
+  token = await t.app.oidc.issueInitialAccessToken({ seconds: 600 });
 });
 afterAll(() => t.stop());
 
