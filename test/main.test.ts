@@ -147,6 +147,35 @@ describe('yinxin', () => {
     expect(bad.output).not.toContain('at file:');
   });
 
+  test('operators look after portals, accounts and token keys', async () => {
+    const run = async (...args: string[]) => {
+      const { code, output } = await runProcess(args, env);
+      expect(code, `${args.join(' ')}: ${output}`).toBe(0);
+      return output;
+    };
+    expect(await run('portals')).toContain('hainan approved baseline https://hainan.example.cn/');
+    expect(await run('portals', 'secret', 'hainan', '--others-expire', '60')).toMatch(
+      /^hainan client_secret [\w-]{43}\n$/,
+    );
+    await run('portals', 'suspend', 'hainan');
+    expect(await run('portals')).toContain('hainan suspended');
+    await run('portals', 'approve', 'hainan');
+    expect(await run('portals', 'token', '--seconds', '60')).toMatch(/^[\w-]{43}\n$/);
+    const before = await run('keys');
+    expect(before.match(/ES256 signing|RS256 signing/g)).toHaveLength(2);
+    const rotated = await run('keys', 'rotate');
+    expect(rotated.match(/announced/g)).toHaveLength(2);
+    expect(rotated).toContain(before.split(' ')[0] ?? 'no key');
+    expect(await runProcess(['accounts', 'lock', 'nobody-here'], env)).toMatchObject({
+      code: 1,
+      output: 'There is no such account.\n',
+    });
+    expect(await runProcess(['portals', 'suspend', 'nobody'], env)).toMatchObject({
+      code: 1,
+      output: 'There is no such portal.\n',
+    });
+  });
+
   test('audit check walks the chain', async () => {
     expect(await runProcess(['audit', 'check'], env)).toMatchObject({
       code: 0,
@@ -155,7 +184,7 @@ describe('yinxin', () => {
   });
 
   test('says how it is used when it is not understood', async () => {
-    for (const args of [[], ['sing'], ['audit'], ['provision']])
+    for (const args of [[], ['sing'], ['audit'], ['provision'], ['keys', 'lose'], ['accounts', 'lock']])
       expect(await runProcess(args, {})).toMatchObject({
         code: 2,
         output: expect.stringContaining('yinxin <command>') as string,

@@ -37,8 +37,9 @@ export interface SessionView {
   readonly entry: { readonly grantId?: string | undefined; readonly sid?: string | undefined } | undefined;
 }
 
-/** Opened records remembered: some megabytes. */
+/** Opened records remembered: some megabytes. Only what is read again and again: a code that is opened once would push those out. */
 const REMEMBERED = 4000;
+const REREAD = /^(?:Session|Grant|AccessToken)\b/;
 
 export const SESSION_CONTEXT = 'Session';
 export const sessionEntryContext = (clientId: string) => `Session:${clientId}`;
@@ -58,6 +59,7 @@ export function createRecords({ store, cipher }: { store: OidcStore; cipher: Cip
     const known = opened.get(sealed);
     if (known?.context === context) return known.value;
     const value = JSON.parse(openText(sealed, context)) as AdapterPayload;
+    if (!REREAD.test(context)) return value;
     opened.set(sealed, { context, value });
     const [oldest] = opened.keys();
     if (opened.size > REMEMBERED && oldest !== undefined) opened.delete(oldest);
