@@ -45,12 +45,16 @@ export function createLogger(level: string, destination?: { write(line: string):
     // An error is described there; the library would describe the description.
     serializers: { err: (described: unknown) => described },
   };
-  // Lines that come while one is being written are written together; at the end of the process, what is left.
   return pino(options, destination ?? standardOutput());
 }
 
+/** Milliseconds that a line may wait for others to be written with. */
+const GATHER_MS = 100;
+
+/** Lines are written together: one call for each would cost more than all else about them. At the end of the process, what is left. */
 function standardOutput() {
-  const output = fileDestination({ dest: 1, sync: false });
+  const output = fileDestination({ dest: 1, sync: false, minLength: 4096 });
+  setInterval(() => output.flush(), GATHER_MS).unref();
   process.once('exit', () => {
     output.flushSync();
   });

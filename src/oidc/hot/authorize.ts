@@ -60,9 +60,13 @@ export async function authorize(
   if (!request || sessionId === undefined) return undefined;
   const now = room.now();
   const sessionKey = keyOf(sessionId);
-  const [plain, session] = await Promise.all([
+  // Where this session's grant lay last time is asked for at the same time; the session says whether it is still the one.
+  const hint = `${sessionKey} ${request.clientId}`;
+  const expected = room.grantOf.get(hint);
+  const [plain, session, prefetched] = await Promise.all([
     room.plain(request.clientId),
     room.records.session(sessionKey, request.clientId),
+    expected === undefined ? undefined : room.records.find('Grant', expected),
   ]);
   if (!plain || !session?.entry) return undefined;
   const { portal } = plain;
@@ -83,9 +87,10 @@ export async function authorize(
 
   const [account, grant] = await Promise.all([
     room.accounts.account(accountId),
-    room.grant(grantId, portal.clientId, accountId),
+    room.grant(grantId, portal.clientId, accountId, expected === grantId ? prefetched : undefined),
   ]);
   if (!account || !grant || grant.rar) return undefined;
+  room.grantOf.set(hint, grantId);
   const scope = grantedScope(grant, request.scopes);
   const factors = (body as SessionFactors).factors ?? {};
   const decision = decide({ levels: [], essential: false, minimum: portal.minimumAcr }, account, factors, {

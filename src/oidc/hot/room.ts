@@ -29,7 +29,9 @@ export interface Room extends HotParts {
   readonly key: PublishedKey;
   plain(clientId: string): Promise<PlainPortal | undefined>;
   /** A grant that stands: not ended, of this portal and person, and not from before a suspension. */
-  grant(id: string, clientId: string, accountId: string): Promise<GrantPayload | undefined>;
+  grant(id: string, clientId: string, accountId: string, found?: Found): Promise<GrantPayload | undefined>;
+  /** The grant that a session had at a portal last time: where to look, never what to believe. */
+  readonly grantOf: BoundedMap;
   /** Whether the session that something is bound to goes on, with this grant. What goes on without a session is bound to none. */
   holds(bound: Bound): Promise<boolean>;
   signedJwt(header: object, payload: object): Promise<string>;
@@ -65,8 +67,10 @@ export function createRoom(parts: HotParts, key: PublishedKey): Room {
       return plain;
     },
 
-    async grant(id, clientId, accountId) {
-      const found = await records.find('Grant', id);
+    grantOf: createBoundedMap(),
+
+    async grant(id, clientId, accountId, read) {
+      const found = read ?? (await records.find('Grant', id));
       if (!found) return undefined;
       const grant = found.payload as GrantPayload;
       const portal = await portals.find(clientId);
@@ -105,6 +109,26 @@ export function createRoom(parts: HotParts, key: PublishedKey): Room {
       const signed = `${first}.${Buffer.from(JSON.stringify(payload)).toString('base64url')}`;
       const signature = await key.signer.sign(Buffer.from(signed));
       return `${signed}.${Buffer.from(signature).toString('base64url')}`;
+    },
+  };
+}
+
+export interface BoundedMap {
+  get(key: string): string | undefined;
+  set(key: string, value: string): void;
+}
+
+const HINTS = 20_000;
+
+function createBoundedMap(): BoundedMap {
+  const entries = new Map<string, string>();
+  return {
+    get: (key) => entries.get(key),
+    set(key, value) {
+      if (entries.get(key) === value) return;
+      entries.set(key, value);
+      const [oldest] = entries.keys();
+      if (entries.size > HINTS && oldest !== undefined) entries.delete(oldest);
     },
   };
 }
