@@ -266,6 +266,18 @@ describe('the hot path', () => {
     }
   });
 
+  test('without the scope openid there is no ID token, whoever redeems the code', async () => {
+    for (const origin of Object.values(origins())) {
+      const attempt = await rp.begin({ scope: 'phone' });
+      const response = await fetch(attempt.url.href, { redirect: 'manual', headers: { Cookie: cookie } });
+      const location = new URL(response.headers.get('location') ?? '');
+      const { body } = await redeem(origin, { location, verifier: attempt.verifier });
+      expect(body).toMatchObject({ scope: 'phone', token_type: 'Bearer' });
+      expect(body).not.toHaveProperty('id_token');
+      expect(body).not.toHaveProperty('refresh_token');
+    }
+  });
+
   test('a form that arrives in pieces, or stops half way, is waited for or left alone', async () => {
     const attempt = await authorize(t.origin);
     const body = new URLSearchParams({

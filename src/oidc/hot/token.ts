@@ -88,7 +88,9 @@ function plainSource(payload: Readonly<AdapterPayload>): Source | undefined {
   const { clientId, accountId, grantId, scope } = payload;
   const plain =
     [claims, resource, rar, dpopJkt, jkt, payload['x5t#S256']].every((value) => value === undefined) &&
-    [clientId, accountId, grantId, scope].every((value) => typeof value === 'string');
+    [clientId, accountId, grantId].every((value) => typeof value === 'string') &&
+    // Without it there is no ID token to give.
+    scope?.split(' ').includes('openid') === true;
   // eslint-disable-next-line typescript/no-unsafe-type-assertion -- its members have just been looked at
   return plain ? (payload as unknown as Source) : undefined;
 }
