@@ -34,14 +34,21 @@ export function answerDirectly(
       : {}),
   };
 
-  // The labels are few: each combination is looked up once.
-  const counters = new Map<string, { inc(): void }>();
+  // The labels are few, and many answers leave in one turn of the loop: they are counted together at its end.
+  const pending = new Map<string, { labels: { area: Area; method: string; status: string }; n: number }>();
+  function flush(): void {
+    for (const { labels, n } of pending.values()) metrics.requests.inc(labels, n);
+    pending.clear();
+  }
   function count(method: string, status: number): void {
-    const labels = { area, method, status: `${Math.floor(status / 100)}xx` };
-    const name = method + labels.status;
-    const counter = counters.get(name) ?? metrics.requests.labels(labels);
-    counters.set(name, counter);
-    counter.inc();
+    const name = `${method} ${status}`;
+    const known = pending.get(name);
+    if (known) {
+      known.n += 1;
+      return;
+    }
+    if (pending.size === 0) setImmediate(flush);
+    pending.set(name, { labels: { area, method, status: `${Math.floor(status / 100)}xx` }, n: 1 });
   }
   const seconds = metrics.requestSeconds.labels({ area });
   const quietHeaders = new WeakMap<object, readonly string[]>();
