@@ -4,7 +4,7 @@
  */
 import { Provider, errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import type { Clock } from '../platform/clock.ts';
-import { keyOf, SESSION_CONTEXT, sessionEntryContext, type Records } from './records.ts';
+import { keyOf, outlivesSuspension, SESSION_CONTEXT, sessionEntryContext, type Records } from './records.ts';
 import type { OidcStore, StoredSession } from './store/store.ts';
 
 /** Where clients go that register themselves: clients are portals, which live in PostgreSQL. */
@@ -61,13 +61,10 @@ function createRecordAdapter(
 ): Adapter {
   const { records, clock, findPortal } = parts;
 
-  /** Suspending a portal ends what it was given until then, wherever it lies. */
-  async function stands({ clientId, iat = 0 }: AdapterPayload): Promise<boolean> {
-    if (clientId === undefined) return true;
-    const portal = await findPortal(clientId);
-    return (
-      portal !== undefined && (portal.validFrom === undefined || iat * 1000 >= portal.validFrom.getTime())
-    );
+  async function stands(payload: AdapterPayload): Promise<boolean> {
+    if (payload.clientId === undefined) return true;
+    const portal = await findPortal(payload.clientId);
+    return portal !== undefined && outlivesSuspension(payload, portal);
   }
 
   return {

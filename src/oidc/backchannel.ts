@@ -33,7 +33,6 @@ interface Pending {
   readonly id: Id<'bcr'>;
   readonly clientId: string;
   readonly authReqId: string;
-  readonly createdAt: Date;
 }
 
 export interface Backchannel {
@@ -99,9 +98,8 @@ export function createBackchannel(parts: {
         id: Id<'bcr'>;
         client_id: string;
         auth_req_id: Uint8Array;
-        created_at: Date;
       }>(
-        `SELECT id, client_id, auth_req_id, created_at FROM backchannel_requests
+        `SELECT id, client_id, auth_req_id FROM backchannel_requests
           WHERE account_id = $1 AND state = 'pending' AND expires_at > $2 ORDER BY id LIMIT 20`,
         [accountId, clock.now()],
       );
@@ -109,7 +107,6 @@ export function createBackchannel(parts: {
         id: row.id,
         clientId: row.client_id,
         authReqId: Buffer.from(cipher.decrypt(row.auth_req_id, row.id)).toString('utf8'),
-        createdAt: row.created_at,
       }));
     },
 

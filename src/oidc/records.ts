@@ -19,6 +19,14 @@ export interface Found {
   readonly consumedAt: number | undefined;
 }
 
+/** Whether a portal may still use what it was given: suspending it ends everything that was issued until then (`iat`, seconds). */
+export function outlivesSuspension(
+  { iat = 0 }: Readonly<AdapterPayload>,
+  portal: { readonly validFrom: Date | undefined },
+): boolean {
+  return portal.validFrom === undefined || iat * 1000 >= portal.validFrom.getTime();
+}
+
 export interface Records {
   put(model: string, id: string, payload: object, ttlSeconds: number | undefined): Promise<void>;
   find(model: string, id: string): Promise<Found | undefined>;

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AccountCache } from '../../identity/index.ts';
 import type { Portal, Portals, Resources } from '../../portals/index.ts';
-import { keyOf, type Found, type Records } from '../records.ts';
+import { keyOf, outlivesSuspension, type Found, type Records } from '../records.ts';
 import type { RefreshGrace } from '../refresh-grace.ts';
 import type { OidcStore } from '../store/store.ts';
 import type { Subjects } from '../subjects.ts';
@@ -135,8 +135,7 @@ function createBoundedMap(): BoundedMap {
 
 /** Not ended, and not from before the portal was suspended. */
 export function isCurrent({ payload }: Found, portal: Portal, now: number): boolean {
-  const { exp = 0, iat = 0 } = payload;
-  return exp > now && (portal.validFrom === undefined || iat * 1000 >= portal.validFrom.getTime());
+  return (payload.exp ?? 0) > now && outlivesSuspension(payload, portal);
 }
 
 /** 256 random bits, base64url: the value of a code or token. */
