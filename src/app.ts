@@ -39,7 +39,6 @@ import { loadLanguages } from './platform/i18n.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { connectRedis } from './platform/redis.ts';
-import { deriveKey } from './platform/secrets.ts';
 import { createPortals, createResources, type Portals, type Resources } from './portals/index.ts';
 import { createSeals, type Seals } from './seals/index.ts';
 
@@ -97,7 +96,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       pepper: secrets.passwordPepper,
       logger,
     });
-    const identity = createIdentity({ db, clock, audit, dataKey: secrets.dataKey, passwords });
+    const identity = createIdentity({ db, clock, audit, dataKeys: secrets.dataKeys, passwords });
     const accounts = await createAccountCache({ db, identity });
     closing.unshift(() => accounts.stop());
     const organisations = createOrganisations({ db, clock, audit });
@@ -114,7 +113,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     const seals = createSeals({ db, clock, audit, custody, organisations, serviceName: 'Yinxin' });
     await makeProviderKeys(db, custody, seals);
 
-    const forms = createForms({ issuer: config.issuer, key: deriveKey(secrets.dataKey, 'csrf') });
+    const forms = createForms({ issuer: config.issuer, dataKeys: secrets.dataKeys });
     const assets = loadAssets();
     const pages = createPages({ languages, assets, forms });
     const preferences = createPreferences(languages, config.issuer);

@@ -4,7 +4,7 @@
  * another owner does not open.
  */
 import { createHmac, createPrivateKey, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
-import { createCipher, type Cipher } from '../platform/cipher.ts';
+import { createKeyCipher, type Cipher } from '../platform/cipher.ts';
 import { CustodyError } from './errors.ts';
 
 export interface DataKey {
@@ -34,7 +34,7 @@ export interface Envelope {
 }
 
 export function createEnvelope(keyEncryptionKey: KeyObject): Envelope {
-  const wrap = createCipher(keyEncryptionKey);
+  const wrap = createKeyCipher(keyEncryptionKey);
   const wrappingKeyId = createHmac('sha256', keyEncryptionKey)
     .update('yinxin/custody/key-check')
     .digest('hex')
@@ -48,7 +48,7 @@ export function createEnvelope(keyEncryptionKey: KeyObject): Envelope {
     createDataKey(owner, version) {
       const bytes = randomBytes(32);
       const wrapped = wrap.encrypt(bytes, dataKeyContext(owner, version));
-      return { dataKey: { owner, version, cipher: createCipher(createSecretKey(bytes)) }, wrapped };
+      return { dataKey: { owner, version, cipher: createKeyCipher(createSecretKey(bytes)) }, wrapped };
     },
     openDataKey(row) {
       if (row.wrapping_key !== wrappingKeyId)
@@ -58,7 +58,7 @@ export function createEnvelope(keyEncryptionKey: KeyObject): Envelope {
         );
       try {
         const bytes = wrap.decrypt(row.wrapped, dataKeyContext(row.owner, row.version));
-        return { owner: row.owner, version: row.version, cipher: createCipher(createSecretKey(bytes)) };
+        return { owner: row.owner, version: row.version, cipher: createKeyCipher(createSecretKey(bytes)) };
       } catch (cause) {
         throw new CustodyError('KEY_UNAVAILABLE', 'The key cannot be used at the moment.', { cause });
       }

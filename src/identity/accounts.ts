@@ -2,10 +2,10 @@
 import type { AuditLog } from '../audit/index.ts';
 import { createBlindIndex, createCipher } from '../platform/cipher.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { DataKeys } from '../platform/data-keys.ts';
 import { isUniqueViolation, type Db } from '../platform/db/db.ts';
 import { AppError } from '../platform/errors.ts';
 import { newId, type AccountId } from '../platform/ids.ts';
-import { deriveKey, type Secrets } from '../platform/secrets.ts';
 import { passwordProblem, type PasswordHasher, type PasswordProblem } from './credentials/password.ts';
 import type { Assurable, Factors } from './assurance.ts';
 import { parseIdentifier, type Identifier, type IdentifierKind } from './identifiers.ts';
@@ -73,13 +73,13 @@ export function createIdentity(parts: {
   db: Db;
   clock: Clock;
   audit: AuditLog;
-  dataKey: Secrets['dataKey'];
+  dataKeys: DataKeys;
   passwords: PasswordHasher;
 }): Identity {
   const { db, clock, audit, passwords } = parts;
-  const blindIndex = createBlindIndex(parts.dataKey, 'account-identifier');
-  const cipher = createCipher(deriveKey(parts.dataKey, 'field/account-identifier'));
-  const indexOf = (identifier: Identifier) => blindIndex(`${identifier.kind}:${identifier.value}`);
+  const blindIndex = createBlindIndex(parts.dataKeys, 'account-identifier');
+  const cipher = createCipher(parts.dataKeys, 'field/account-identifier');
+  const indexOf = (identifier: Identifier) => blindIndex.current(`${identifier.kind}:${identifier.value}`);
 
   function check({
     identifier,

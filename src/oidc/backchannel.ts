@@ -16,7 +16,7 @@ import type { Forms } from '../platform/http/forms.ts';
 import type { Pages } from '../platform/http/pages.ts';
 import { newId, type Id } from '../platform/ids.ts';
 import type { Logger } from '../platform/logger.ts';
-import { deriveKey, type Secrets } from '../platform/secrets.ts';
+import type { Secrets } from '../platform/secrets.ts';
 import { portalName, type Portal, type Portals, type Resources } from '../portals/index.ts';
 import { TTL, type ConfigurationParts } from './configuration.ts';
 import type { Consents } from './consents.ts';
@@ -53,7 +53,7 @@ export function createBackchannel(parts: {
   identity: Identity;
 }): Backchannel {
   const { db, clock, identity } = parts;
-  const cipher = createCipher(deriveKey(parts.secrets.dataKey, 'backchannel-request'));
+  const cipher = createCipher(parts.secrets.dataKeys, 'backchannel-request');
   return {
     configuration: {
       async processLoginHint(_ctx, hint) {

@@ -101,7 +101,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   const { config, secrets, store, clock, portals, resources, pages, logger } = parts;
   const apiUri = apiResource(config.issuer);
   const now = () => Math.floor(clock.now().getTime() / 1000);
-  const cipher = createCipher(deriveKey(secrets.dataKey, 'oidc-store'));
+  const cipher = createCipher(secrets.dataKeys, 'oidc-store');
   const records = createRecords({ store, cipher });
   const subjects = createSubjects(parts);
   const consents = createConsents(parts);
@@ -170,7 +170,8 @@ export function createGenerations(parts: GenerationParts): Generations {
       toConfiguration({
         issuer: config.issuer,
         cookieKeys: secrets.cookieKeys,
-        dpopNonceSecret: deriveKey(secrets.dataKey, 'dpop-nonce').export(),
+        // A nonce made by a process with another current key is answered with a new one (RFC 9449, section 8), as one too old is.
+        dpopNonceSecret: deriveKey(secrets.dataKeys.current.secret, 'dpop-nonce').export(),
         languages: parts.languages,
         adapter,
         signingKeys: keys.map((key) => new CustodySigningKey(key)),

@@ -6,12 +6,13 @@ import { createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:cry
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConfigProblem, RawEnv } from './config.ts';
+import { toDataKeys, type DataKeys } from './data-keys.ts';
 
 export interface Secrets {
   /** Wraps the data key of every unit (custody). Whoever has it and the database has every seal key. 32 bytes. */
   readonly keyEncryptionKey: KeyObject;
-  /** Root of the keys that encrypt personal data and session records at rest. 32 bytes. */
-  readonly dataKey: KeyObject;
+  /** Roots of the keys that encrypt personal data and session records at rest. 32 bytes each. */
+  readonly dataKeys: DataKeys;
   /** Keyed into every password hash, so that a stolen database alone cannot be tried against a word list. 32 bytes. */
   readonly passwordPepper: KeyObject;
   /** Sign cookies; the first signs, all verify. */
@@ -23,14 +24,15 @@ const VARIABLES = ['KEY_ENCRYPTION_KEY', 'DATA_KEY', 'PASSWORD_PEPPER', 'COOKIE_
 type SecretVariable = (typeof VARIABLES)[number];
 
 /**
- * Reads and judges the secrets. Values are 32 random bytes in base64 (`openssl rand -base64 32`); `COOKIE_KEYS` is a comma-separated list.
+ * Reads and judges the secrets. Values are 32 random bytes in base64 (`openssl rand -base64 32`); `COOKIE_KEYS` and `DATA_KEY_OTHERS`, which
+ * may be absent, are comma-separated lists.
  * @returns the secrets, or every problem found; a problem never shows a value.
  */
 export function toSecrets(
   raw: RawEnv,
   options: { required: boolean; developmentDirectory: string; writeDevelopment: boolean },
 ): { value: Secrets } | { problems: ConfigProblem[] } {
-  const given = options.required || VARIABLES.some((name) => raw[name] !== undefined);
+  const given = options.required || [...VARIABLES, 'DATA_KEY_OTHERS'].some((name) => raw[name] !== undefined);
   const source = given ? raw : developmentSecrets(options.developmentDirectory, options.writeDevelopment);
   const problems: ConfigProblem[] = [];
   const seen = new Map<string, string>();
@@ -49,15 +51,17 @@ export function toSecrets(
     problems.push({ variable, problem: 'is missing (32 random bytes in base64: openssl rand -base64 32)' });
     return createSecretKey(Buffer.alloc(32));
   };
+  const several = (variable: string): Buffer[] =>
+    (source[variable] ?? '')
+      .split(',')
+      .filter(Boolean)
+      .map((text) => decode(variable, text.trim()));
 
   const value: Secrets = {
     keyEncryptionKey: one('KEY_ENCRYPTION_KEY'),
-    dataKey: one('DATA_KEY'),
+    dataKeys: toDataKeys(one('DATA_KEY'), several('DATA_KEY_OTHERS').map(createSecretKey)),
     passwordPepper: one('PASSWORD_PEPPER'),
-    cookieKeys: (source['COOKIE_KEYS'] ?? '')
-      .split(',')
-      .filter(Boolean)
-      .map((text) => decode('COOKIE_KEYS', text.trim()).toString('base64url')),
+    cookieKeys: several('COOKIE_KEYS').map((bytes) => bytes.toString('base64url')),
   };
   if (value.cookieKeys.length === 0)
     problems.push({
@@ -70,6 +74,14 @@ export function toSecrets(
 /** A key for one purpose, derived from a secret (HKDF-SHA-256, RFC 5869), so that one secret never serves two algorithms. */
 export function deriveKey(secret: KeyObject, purpose: string): KeyObject {
   return createSecretKey(Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), `yinxin/${purpose}`, 32)));
+}
+
+/** The keys for one purpose, derived from every known data key, the current one's first. */
+export function deriveKeys(
+  { known: [current, ...others] }: DataKeys,
+  purpose: string,
+): [KeyObject, ...KeyObject[]] {
+  return [deriveKey(current.secret, purpose), ...others.map(({ secret }) => deriveKey(secret, purpose))];
 }
 
 function problemWithSecret(text: string): string | undefined {

@@ -7,6 +7,7 @@ import {
   type Identity,
   type PasswordHasher,
 } from '../../src/identity/index.ts';
+import { toDataKeys } from '../../src/platform/data-keys.ts';
 import { silentLogger } from '../support/logger.ts';
 import { openRooms, type Rooms } from '../support/rooms.ts';
 
@@ -22,7 +23,7 @@ beforeAll(async () => {
     pepper: createSecretKey(randomBytes(32)),
     logger: silentLogger,
   });
-  identity = createIdentity({ ...rooms, dataKey: createSecretKey(randomBytes(32)), passwords });
+  identity = createIdentity({ ...rooms, dataKeys: toDataKeys(createSecretKey(randomBytes(32))), passwords });
 });
 afterAll(() => rooms.db.close());
 

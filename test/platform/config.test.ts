@@ -97,6 +97,33 @@ describe('configuration', () => {
     });
   });
 
+  test('data keys that are known besides the current one are a list, each judged as the current one is', () => {
+    const others = [secret(), secret()];
+    const raw: RawEnv = { ...server(), DATA_KEY_OTHERS: others.join(', ') };
+    const { dataKeys } = toConfig(readEnv(raw)).secrets;
+    expect(dataKeys.known[0]).toBe(dataKeys.current);
+    expect(dataKeys.known).toHaveLength(3);
+    expect(new Set(dataKeys.known.map(({ id }) => id)).size).toBe(3);
+    // A key's name is its own, wherever it stands.
+    const later = { ...raw, DATA_KEY: others[0], DATA_KEY_OTHERS: raw['DATA_KEY'] };
+    expect(toConfig(readEnv(later)).secrets.dataKeys.known.map(({ id }) => id)).toEqual([
+      dataKeys.known[1]?.id,
+      dataKeys.known[0].id,
+    ]);
+
+    expect(problemsOf({ ...raw, DATA_KEY_OTHERS: `${others[0]},changeme` })).toEqual({
+      DATA_KEY_OTHERS: 'is not 32 bytes in base64 (openssl rand -base64 32)',
+    });
+    expect(problemsOf({ ...raw, DATA_KEY_OTHERS: raw['DATA_KEY'] })).toEqual({
+      DATA_KEY_OTHERS: 'repeats the value of DATA_KEY',
+    });
+    expect(problemsOf({ DATA_KEY_OTHERS: others[0], KEYS_DIRECTORY: '/nowhere' })).toHaveProperty('DATA_KEY');
+    const path = join(mkdtempSync(join(tmpdir(), 'yinxin-secret-')), 'data-key-others');
+    writeFileSync(path, `${others.join(',')}\n`);
+    const fromFile = { ...server(), DATA_KEY_OTHERS_FILE: path };
+    expect(toConfig(readEnv(fromFile)).secrets.dataKeys.known).toHaveLength(3);
+  });
+
   test('server mode without a single secret names each of them', () => {
     const problems = problemsOf({ DATABASE_URL: 'postgres://db/x', REDIS_URL: 'redis://cache' });
     expect(Object.keys(problems).sort()).toEqual([

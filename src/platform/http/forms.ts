@@ -1,6 +1,8 @@
 /** HTML forms: a bounded body, and proof that it was our own page that sent it. */
-import { createHmac, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import getRawBody from 'raw-body';
+import type { DataKeys } from '../data-keys.ts';
+import { deriveKeys } from '../secrets.ts';
 import type { Context } from './context.ts';
 import { HttpError } from './errors.ts';
 
@@ -20,12 +22,14 @@ export interface Forms {
 
 /**
  * Signed double submit: a random cookie that other sites cannot read, and in the form its HMAC, which they cannot compute. It works
- * before sign-in, needs no store, and survives several tabs. `Origin`, which browsers send with every POST, is checked besides.
+ * before sign-in, needs no store, and survives several tabs. `Origin`, which browsers send with every POST, is checked besides. A form
+ * from a process with another current data key is taken where that key is known.
  */
-export function createForms(options: { issuer: string; key: KeyObject }): Forms {
+export function createForms(options: { issuer: string; dataKeys: DataKeys }): Forms {
   const secure = options.issuer.startsWith('https:');
   const cookie = secure ? '__Host-yx_csrf' : 'yx_csrf';
-  const tokenFor = (value: string) => createHmac('sha256', options.key).update(value).digest();
+  const keys = deriveKeys(options.dataKeys, 'csrf');
+  const tokenFor = (value: string, key = keys[0]) => createHmac('sha256', key).update(value).digest();
 
   return {
     token(ctx) {
@@ -48,11 +52,9 @@ export function createForms(options: { issuer: string; key: KeyObject }): Forms 
       const origin = ctx.get('origin');
       const kept = ctx.cookies.get(cookie);
       const given = Buffer.from(fields.get('csrf') ?? '', 'base64url');
-      const expected = tokenFor(kept ?? '');
       const ours =
         kept !== undefined &&
-        given.length === expected.length &&
-        timingSafeEqual(given, expected) &&
+        keys.some((key) => isToken(given, tokenFor(kept, key))) &&
         (origin === '' || origin === options.issuer);
       if (!ours)
         throw new HttpError(
@@ -62,6 +64,10 @@ export function createForms(options: { issuer: string; key: KeyObject }): Forms 
       return fields;
     },
   };
+}
+
+function isToken(given: Buffer, expected: Buffer): boolean {
+  return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 async function readFields(ctx: Context): Promise<ReadonlyMap<string, string>> {
