@@ -17,3 +17,11 @@ export {
   type Method,
   type Wanted,
 } from './assurance.ts';
+export {
+  createPasskeys,
+  PASSKEY_NAME_MAX_LENGTH,
+  PasskeyError,
+  type Passkey,
+  type Passkeys,
+} from './credentials/passkeys.ts';
+export type { TakeOnce } from './credentials/passkey-challenges.ts';
