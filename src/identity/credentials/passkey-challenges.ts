@@ -2,8 +2,10 @@
  * Challenges of passkey ceremonies (Web Authentication Level 3, section 13.4.3): random, short-lived, good once, and good only for the
  * ceremony and the browser that they were made for. They carry their own proof, so that showing a page stores nothing.
  */
-import { createHmac, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../platform/clock.ts';
+import type { DataKeys } from '../../platform/data-keys.ts';
+import { deriveKeys } from '../../platform/secrets.ts';
 
 /** How long a page may lie open before its challenge is too old, in seconds. */
 export const CHALLENGE_SECONDS = 900;
@@ -36,11 +38,12 @@ export type TakeOnce = (name: string, ttlSeconds: number) => Promise<boolean>;
 
 export function createPasskeyChallenges(parts: {
   clock: Clock;
-  key: KeyObject;
+  dataKeys: DataKeys;
   takeOnce: TakeOnce;
 }): PasskeyChallenges {
-  const { clock, key, takeOnce } = parts;
-  const macOf = (head: Uint8Array, { ceremony, binding, accountId }: ChallengePurpose) =>
+  const { clock, takeOnce } = parts;
+  const keys = deriveKeys(parts.dataKeys, 'passkey-challenge');
+  const macOf = (head: Uint8Array, { ceremony, binding, accountId }: ChallengePurpose, key = keys[0]) =>
     createHmac('sha256', key)
       .update(head)
       .update(JSON.stringify([ceremony, binding, accountId ?? null]))
@@ -56,7 +59,8 @@ export function createPasskeyChallenges(parts: {
     async take(challenge, purpose) {
       if (challenge.length !== HEAD_BYTES + MAC_BYTES) return false;
       const head = Buffer.from(challenge.subarray(0, HEAD_BYTES));
-      if (!timingSafeEqual(challenge.subarray(HEAD_BYTES), macOf(head, purpose))) return false;
+      const mac = challenge.subarray(HEAD_BYTES);
+      if (!keys.some((key) => timingSafeEqual(mac, macOf(head, purpose, key)))) return false;
       const age = clock.now().getTime() - head.readUIntBE(0, TIME_BYTES);
       if (age > CHALLENGE_SECONDS * 1000) return false;
       // Remembered for longer than it could be shown, whatever the clocks of two processes say.

@@ -2,7 +2,7 @@
  * Passkeys: discoverable credentials with user verification (Web Authentication Level 3), so that a person signs in without a user name.
  * Whatever is wrong with an answer of an authenticator, the person is told the same.
  */
-import { createHash, randomBytes, type KeyObject } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   generateAuthenticationOptions,
   generateRegistrationOptions,
@@ -19,10 +19,10 @@ import type { AuditLog } from '../../audit/index.ts';
 import { buildPath, parseCertificate, pemToDer, type Certificate } from '../../pki/index.ts';
 import { createCipher } from '../../platform/cipher.ts';
 import type { Clock } from '../../platform/clock.ts';
+import type { DataKeys } from '../../platform/data-keys.ts';
 import { isUniqueViolation, only, type Db } from '../../platform/db/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import type { AccountId } from '../../platform/ids.ts';
-import { deriveKey } from '../../platform/secrets.ts';
 import { createPasskeyChallenges, type ChallengePurpose, type TakeOnce } from './passkey-challenges.ts';
 
 export class PasskeyError extends AppError<
@@ -157,7 +157,7 @@ export function createPasskeys(parts: {
   db: Db;
   clock: Clock;
   audit: AuditLog;
-  dataKey: KeyObject;
+  dataKeys: DataKeys;
   takeOnce: TakeOnce;
   issuer: string;
   serviceName: string;
@@ -166,10 +166,10 @@ export function createPasskeys(parts: {
   const { db, clock, audit, issuer } = parts;
   // A passkey is good for this host and no other, and only pages of this very origin may use it.
   const rpID = new URL(issuer).hostname;
-  const cipher = createCipher(deriveKey(parts.dataKey, 'field/passkey-name'));
+  const cipher = createCipher(parts.dataKeys, 'field/passkey-name');
   const challenges = createPasskeyChallenges({
     clock,
-    key: deriveKey(parts.dataKey, 'passkey-challenge'),
+    dataKeys: parts.dataKeys,
     takeOnce: parts.takeOnce,
   });
   const authorities =
@@ -387,9 +387,7 @@ export function createPasskeys(parts: {
         throw refusal('the credential is of another account');
       // An authenticator that was not told which credential to use must say whose it is (section 7.2, step 6).
       const named =
-        typeof userHandle === 'string'
-          ? userHandle === encode(found.user_handle)
-          : accountId !== undefined;
+        typeof userHandle === 'string' ? userHandle === encode(found.user_handle) : accountId !== undefined;
       if (!named) throw refusal('the user handle is not the one of the account');
 
       const { verified, authenticationInfo: info } = await checked(() =>

@@ -9,13 +9,14 @@ import {
   type Passkeys,
 } from '../../../src/identity/index.ts';
 import { derToPem, distinguishedName } from '../../../src/pki/index.ts';
+import { toDataKeys } from '../../../src/platform/data-keys.ts';
 import { issue, issueCa, type Holder } from '../../pki/support.ts';
 import { Authenticator, type AuthenticatorTraits, type Deviation } from '../../support/authenticator.ts';
 import { silentLogger } from '../../support/logger.ts';
 import { openRooms, type Rooms } from '../../support/rooms.ts';
 
 const origin = 'https://id.example.cn';
-const dataKey = createSecretKey(randomBytes(32));
+const dataKeys = toDataKeys(createSecretKey(randomBytes(32)));
 let rooms: Rooms;
 let identity: Identity;
 let passkeys: Passkeys;
@@ -25,7 +26,7 @@ let people = 0;
 function open(authorities?: string): Passkeys {
   return createPasskeys({
     ...rooms,
-    dataKey,
+    dataKeys,
     issuer: origin,
     serviceName: '印信',
     authorities,
@@ -44,7 +45,7 @@ beforeAll(async () => {
     pepper: createSecretKey(randomBytes(32)),
     logger: silentLogger,
   });
-  identity = createIdentity({ ...rooms, dataKey, passwords });
+  identity = createIdentity({ ...rooms, dataKeys, passwords });
   passkeys = open();
 });
 afterAll(() => rooms.db.close());
@@ -364,7 +365,7 @@ describe('a sign-in by passkey is refused with one answer', () => {
   test('and a store that cannot be reached is not a refusal', async () => {
     const broken = createPasskeys({
       ...rooms,
-      dataKey,
+      dataKeys,
       issuer: origin,
       serviceName: '印信',
       authorities: undefined,
