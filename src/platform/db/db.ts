@@ -12,12 +12,18 @@ export interface Queryable {
   script(sql: string): Promise<void>;
 }
 
+/** One transaction. */
+export interface Transaction extends Queryable {
+  /** Runs `act` once the transaction has committed, and never if it does not. */
+  afterCommit(act: () => void): void;
+}
+
 export interface Db extends Queryable {
   /**
    * Runs `work` in one transaction: commits when it resolves, rolls back when it rejects. Inside, only `tx` may be used: PGlite has a
    * single connection, and a second query on the pool would wait for this very transaction.
    */
-  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /**
    * Calls `handler` with the payload of each NOTIFY on `channel`; resolves, once it listens, to a function that stops. An empty payload
    * means that the connection was lost and is back: anything may have been missed meanwhile.

@@ -28,10 +28,12 @@ export function connectPg(url: string, options: { poolSize: number; logger: Logg
     async transaction(work) {
       const client = await pool.connect();
       let broken: Error | undefined;
+      const acts: (() => void)[] = [];
       try {
         await client.query('BEGIN');
-        const result = await work(queryable(client));
+        const result = await work({ ...queryable(client), afterCommit: (act) => acts.push(act) });
         await client.query('COMMIT');
+        for (const act of acts) act();
         return result;
       } catch (error) {
         await client.query('ROLLBACK').catch((cause: Error) => (broken = cause));

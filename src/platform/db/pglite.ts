@@ -18,7 +18,14 @@ export async function openPglite(directory?: string): Promise<Db> {
     });
     return {
       ...queryable(pglite),
-      transaction: (work) => pglite.transaction((tx) => work(queryable(tx))),
+      async transaction(work) {
+        const acts: (() => void)[] = [];
+        const result = await pglite.transaction((tx) =>
+          work({ ...queryable(tx), afterCommit: (act) => acts.push(act) }),
+        );
+        for (const act of acts) act();
+        return result;
+      },
       listen: (channel, handler) => pglite.listen(channel, handler),
       async close() {
         await pglite.close();
