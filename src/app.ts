@@ -4,7 +4,16 @@ import { apiRoutes } from './api/routes.ts';
 import { createAuditLog, type AuditLog } from './audit/index.ts';
 import { consoleRoutes } from './console/routes.ts';
 import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
-import { createAccountCache, createIdentity, createPasswordHasher, type Identity } from './identity/index.ts';
+import { outboxRoute } from './console/outbox.ts';
+import {
+  createAccountCache,
+  createCarriers,
+  createIdentity,
+  createMessages,
+  createPasswordHasher,
+  type Identity,
+  type Messages,
+} from './identity/index.ts';
 import {
   createLogoutOutbox,
   createMemoryStore,
@@ -54,6 +63,8 @@ export interface App {
   readonly seals: Seals;
   /** Logout calls that portals have not accepted. */
   readonly logouts: LogoutOutbox;
+  /** Messages to people. */
+  readonly messages: Messages;
   /** Locks an account: it signs in nowhere, and everywhere it is signed in ends. */
   lockAccount(accountId: string, actor: string): Promise<void>;
   /** Changes a password; every session that was begun with the old one ends. @throws {IdentityError} */
@@ -96,6 +107,11 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       pepper: secrets.passwordPepper,
       logger,
     });
+    const { carriers, development, close } = createCarriers({ config, languages, clock });
+    closing.unshift(async () => close());
+    const messages = createMessages({ db, clock, logger, dataKeys: secrets.dataKeys, languages, carriers });
+    closing.unshift(() => messages.stop());
+    messages.start();
     const identity = createIdentity({ db, clock, audit, dataKeys: secrets.dataKeys, passwords });
     const accounts = await createAccountCache({ db, identity });
     closing.unshift(() => accounts.stop());
@@ -168,6 +184,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       }),
     );
     koa.use(consoleRoutes({ pages, portals }));
+    if (development) koa.use(outboxRoute({ pages, outbox: development }));
     koa.use(oidc.middleware);
 
     return {
@@ -181,6 +198,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       oidc,
       seals,
       logouts,
+      messages,
       async lockAccount(accountId, actor) {
         await identity.setState(accountId, 'locked', actor);
         await oidc.signOutEverywhere(accountId, 'account-locked', actor);

@@ -32,6 +32,7 @@ const USAGE = `yinxin <command>
   keys                the keys that sign tokens
   keys rotate [--now] announce new ones, which sign by schedule; --now: at once, and the old ones are gone
   logouts [resend]    logout calls that portals have not accepted; resend puts those given up back
+  messages [resend]   messages that no gateway or mail server has taken, without address and text; resend puts those given up back
   audit check         walk the audit chain and name the first thing that is wrong
 `;
 
@@ -44,6 +45,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], env: RawEnv) => Promise
   accounts,
   keys,
   logouts,
+  messages,
   audit,
 };
 
@@ -60,6 +62,8 @@ async function serve(_args: string[], env: RawEnv): Promise<number> {
       logger.warn(
         'embedded mode: one process, sessions in memory, development secrets. Set DATABASE_URL and REDIS_URL for server mode.',
       );
+    if (app.messages.channels.size === 0)
+      logger.warn('neither SMTP_URL nor SMS_GATEWAY_URL is set: nobody can register or recover an account');
     const signal = await stopped;
     logger.info({ signal }, 'stopping');
   } finally {
@@ -190,6 +194,18 @@ async function logouts([act]: string[], env: RawEnv): Promise<number> {
     for (const call of await app.logouts.undelivered())
       print(
         `${call.id} ${call.clientId} ${call.state} after ${call.attempts} tries: ${call.lastProblem ?? 'not tried yet'}`,
+      );
+    return 0;
+  });
+}
+
+async function messages([act]: string[], env: RawEnv): Promise<number> {
+  if (act !== undefined && act !== 'resend') return usage();
+  return withApp(env, async (app) => {
+    if (act === 'resend') print(`${await app.messages.resend()} put back`);
+    for (const message of await app.messages.undelivered())
+      print(
+        `${message.id} ${message.channel} ${message.kind} ${message.state} after ${message.attempts} tries: ${message.lastProblem ?? 'not tried yet'}`,
       );
     return 0;
   });

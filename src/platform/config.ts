@@ -39,6 +39,17 @@ export interface MutualTls {
   readonly origin: string | undefined;
 }
 
+/** How people are reached. A channel that has nothing is not offered; embedded mode then shows its messages on the page `/outbox`. */
+export interface MessageRoutes {
+  /** Mail server, with user and password in it, and the address that e-mail comes from. */
+  readonly smtp: { readonly url: string; readonly from: string } | undefined;
+  /** HTTP gateway for text messages (`docs/message-gateway.md`), and the token or the key (32 bytes, base64) by which it knows us. */
+  readonly smsGateway:
+    | { readonly url: string; readonly token: string }
+    | { readonly url: string; readonly key: string; readonly keyId: string }
+    | undefined;
+}
+
 export interface Config {
   /** `server`: PostgreSQL and Redis, any number of processes. `embedded`: PGlite and an in-process store, one process. */
   readonly mode: 'server' | 'embedded';
@@ -67,13 +78,9 @@ export interface Config {
   /** Whether plain requests are answered without the library. */
   readonly hotPath: boolean;
   readonly drainSeconds: number;
+  readonly messages: MessageRoutes;
   /** Mutual TLS (RFC 8705); undefined: off, and what requests say of certificates is ignored. */
   readonly mutualTls: MutualTls | undefined;
-  /**
-   * Makers (PEM) whose attestation of a passkey says that its key is kept in hardware: level 4 asks for one. Undefined: no passkey counts
-   * as hardware, and browsers are not asked for attestations.
-   */
-  readonly passkeyAuthorities: string | undefined;
   /** Seconds that a token key is announced before it signs, signs, and stays published after. */
   readonly tokenKeys: { readonly announced: number; readonly signing: number; readonly retired: number };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -95,9 +102,11 @@ export type RawEnv = Readonly<Record<string, string | undefined>>;
 const FILE_VARIABLES = [
   'OUTBOUND_AUTHORITIES',
   'CLIENT_CERTIFICATE_AUTHORITIES',
-  'PASSKEY_AUTHORITIES',
   'DATABASE_URL',
   'REDIS_URL',
+  'SMTP_URL',
+  'SMS_GATEWAY_TOKEN',
+  'SMS_GATEWAY_KEY',
   'KEY_ENCRYPTION_KEY',
   'DATA_KEY',
   'DATA_KEY_OTHERS',
@@ -160,6 +169,28 @@ const variables = z.object({
   ARGON2_PASSES: wholeNumber(1, 100, 2),
   ARGON2_LANES: wholeNumber(1, 64, 1),
   DOCUMENT_MAX_BYTES: wholeNumber(1024, 1_073_741_824, 67_108_864),
+  SMTP_URL: z
+    .string()
+    .regex(/^smtps?:\/\/\S+$/, 'does not begin with smtps:// or smtp://')
+    .refine((text) => URL.canParse(text), 'is not a URL')
+    .optional(),
+  MAIL_FROM: z
+    .string()
+    .regex(/^[^\s@<>"]+@[^\s@<>"]+$/, 'is not an address of e-mail')
+    .optional(),
+  SMS_GATEWAY_URL: z.string().optional(),
+  SMS_GATEWAY_TOKEN: z
+    .string()
+    .regex(/^[\w.~+/-]+=*$/, 'is not a bearer token (RFC 6750, section 2.1)')
+    .optional(),
+  SMS_GATEWAY_KEY: z
+    .string()
+    .regex(/^[A-Za-z0-9+/]{43}=$/, 'is not 32 bytes in base64 (openssl rand -base64 32)')
+    .optional(),
+  SMS_GATEWAY_KEY_ID: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, 'is not 1 to 64 of letters, digits, _, . and -')
+    .default('yinxin'),
   HOT_PATH: z.enum(['on', 'off'], 'is not on or off').default('on'),
   DRAIN_SECONDS: wholeNumber(0, 600, 20),
   TOKEN_KEY_ANNOUNCED_HOURS: wholeNumber(1, 720, 24),
@@ -208,12 +239,7 @@ export function toConfig(raw: RawEnv): Settings {
     if (!isNetwork(network))
       problems.push({ variable: 'OUTBOUND_NETWORKS', problem: `"${network}" is not a network in CIDR form` });
 
-  problems.push(...problemsWithMutualTls(raw));
-  const passkeyAuthorities = raw['PASSKEY_AUTHORITIES'];
-  const passkeyProblem =
-    passkeyAuthorities === undefined ? undefined : problemWithAuthorities(passkeyAuthorities);
-  if (passkeyProblem !== undefined)
-    problems.push({ variable: 'PASSKEY_AUTHORITIES', problem: passkeyProblem });
+  problems.push(...problemsWithMutualTls(raw), ...problemsWithMessages(raw));
 
   const secrets = toSecrets(raw, {
     required: server,
@@ -242,6 +268,13 @@ export function toConfig(raw: RawEnv): Settings {
     documentMaxBytes: env.DOCUMENT_MAX_BYTES,
     hotPath: env.HOT_PATH === 'on',
     drainSeconds: env.DRAIN_SECONDS,
+    messages: {
+      smtp:
+        env.SMTP_URL === undefined || env.MAIL_FROM === undefined
+          ? undefined
+          : { url: env.SMTP_URL, from: env.MAIL_FROM },
+      smsGateway: toSmsGateway(env),
+    },
     mutualTls:
       raw['CLIENT_CERTIFICATE_PROXIES'] === undefined
         ? undefined
@@ -251,7 +284,6 @@ export function toConfig(raw: RawEnv): Settings {
             authorities: raw['CLIENT_CERTIFICATE_AUTHORITIES'],
             origin: raw['MUTUAL_TLS_ORIGIN'],
           },
-    passkeyAuthorities,
     tokenKeys: {
       announced: env.TOKEN_KEY_ANNOUNCED_HOURS * 3600,
       signing: env.TOKEN_KEY_SIGNING_DAYS * 86_400,
@@ -262,6 +294,40 @@ export function toConfig(raw: RawEnv): Settings {
     keysDirectory: env.KEYS_DIRECTORY,
   };
   return { config: deepFreeze(config), secrets: secrets.value };
+}
+
+function problemsWithMessages(raw: RawEnv): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const refuse = (variable: string, problem: string) => problems.push({ variable, problem });
+  if (raw['SMTP_URL'] !== undefined && raw['MAIL_FROM'] === undefined)
+    refuse('MAIL_FROM', 'is missing (SMTP_URL is set: people must see where e-mail comes from)');
+  const { SMS_GATEWAY_URL: gateway, SMS_GATEWAY_TOKEN: token, SMS_GATEWAY_KEY: key } = raw;
+  if (gateway === undefined) {
+    for (const variable of ['SMS_GATEWAY_TOKEN', 'SMS_GATEWAY_KEY'])
+      if (raw[variable] !== undefined) refuse(variable, 'has no meaning without SMS_GATEWAY_URL');
+    return problems;
+  }
+  const problem = problemWithEndpoint(gateway);
+  if (problem !== undefined) refuse('SMS_GATEWAY_URL', problem);
+  if ((token === undefined) === (key === undefined))
+    refuse('SMS_GATEWAY_URL', 'needs SMS_GATEWAY_TOKEN or SMS_GATEWAY_KEY, and not both');
+  return problems;
+}
+
+function problemWithEndpoint(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (!url) return 'is not a URL';
+  if (url.username !== '' || url.hash !== '') return 'has a user name or a fragment';
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url))
+    ? undefined
+    : 'does not begin with https://';
+}
+
+function toSmsGateway(env: z.infer<typeof variables>): MessageRoutes['smsGateway'] {
+  const { SMS_GATEWAY_URL: url, SMS_GATEWAY_TOKEN: token, SMS_GATEWAY_KEY: key } = env;
+  if (url === undefined) return undefined;
+  if (token !== undefined) return { url, token };
+  return key === undefined ? undefined : { url, key, keyId: env.SMS_GATEWAY_KEY_ID };
 }
 
 function problemsWithMutualTls(raw: RawEnv): ConfigProblem[] {
@@ -309,10 +375,13 @@ function problemWithIssuer(issuer: string): string | undefined {
   if (!url) return 'is not a URL';
   if (issuer !== url.origin)
     return 'is not an origin (scheme, host and port, with no path and no trailing slash)';
-  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback))
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url)))
     return 'does not begin with https://';
   return undefined;
+}
+
+function isLoopback(url: URL): boolean {
+  return ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
 }
 
 function isNetwork(text: string): boolean {

@@ -144,6 +144,45 @@ describe('configuration', () => {
     });
   });
 
+  describe('of messages', () => {
+    const sms = { SMS_GATEWAY_URL: 'https://sms.example.cn/send', SMS_GATEWAY_TOKEN: 'a.token' };
+
+    test('has no channel unless one is named, and takes passwords and keys from files', () => {
+      expect(toConfig(readEnv(server())).config.messages).toEqual({ smtp: undefined, smsGateway: undefined });
+      const path = join(mkdtempSync(join(tmpdir(), 'yinxin-smtp-')), 'smtp-url');
+      writeFileSync(path, 'smtps://yinxin:secret@mail.example.cn\n');
+      const key = secret();
+      const raw = {
+        ...server(),
+        SMTP_URL_FILE: path,
+        MAIL_FROM: 'no-reply@id.example.cn',
+        SMS_GATEWAY_URL: 'https://sms.example.cn/send',
+        SMS_GATEWAY_KEY: key,
+      };
+      expect(toConfig(readEnv(raw)).config.messages).toEqual({
+        smtp: { url: 'smtps://yinxin:secret@mail.example.cn', from: 'no-reply@id.example.cn' },
+        smsGateway: { url: 'https://sms.example.cn/send', key, keyId: 'yinxin' },
+      });
+    });
+
+    test.each<[string, RawEnv]>([
+      ['MAIL_FROM', { SMTP_URL: 'smtps://mail.example.cn' }],
+      ['MAIL_FROM', { SMTP_URL: 'smtps://mail.example.cn', MAIL_FROM: '印信 <no-reply@id.example.cn>' }],
+      ['SMTP_URL', { SMTP_URL: 'mail.example.cn', MAIL_FROM: 'no-reply@id.example.cn' }],
+      ['SMS_GATEWAY_TOKEN', { SMS_GATEWAY_TOKEN: 'a.token' }],
+      ['SMS_GATEWAY_TOKEN', { ...sms, SMS_GATEWAY_TOKEN: 'a token' }],
+      ['SMS_GATEWAY_KEY', { ...sms, SMS_GATEWAY_TOKEN: undefined, SMS_GATEWAY_KEY: 'short' }],
+      ['SMS_GATEWAY_URL', { ...sms, SMS_GATEWAY_KEY: secret() }],
+      ['SMS_GATEWAY_URL', { SMS_GATEWAY_URL: sms.SMS_GATEWAY_URL }],
+      ['SMS_GATEWAY_URL', { ...sms, SMS_GATEWAY_URL: 'http://sms.example.cn/send' }],
+      ['SMS_GATEWAY_URL', { ...sms, SMS_GATEWAY_URL: 'https://user:password@sms.example.cn/' }],
+    ])('is refused with a bad %s: %j', (variable, raw) => {
+      const problems = problemsOf({ ...server(), ...raw });
+      expect(Object.keys(problems)).toEqual([variable]);
+      expect(JSON.stringify(problems)).not.toMatch(/a\.token|password@/);
+    });
+  });
+
   describe('of mutual TLS', () => {
     const authority = (commonName: string, isCa: boolean) =>
       issue(commonName, { extensions: { basicConstraints: { cA: isCa } } }).then(({ certificate }) =>
@@ -207,17 +246,6 @@ describe('configuration', () => {
       expect(problemsOf(raw)).toEqual({
         CLIENT_CERTIFICATE_AUTHORITIES: 'has a certificate that is no certificate authority',
       });
-    });
-  });
-
-  test('makers of hardware passkeys are certificate authorities, and there are none unless named', async () => {
-    expect(toConfig(readEnv(server())).config.passkeyAuthorities).toBeUndefined();
-    const { certificate } = await issue('示例钥匙厂', { extensions: { basicConstraints: { cA: true } } });
-    const pem = derToPem('CERTIFICATE', certificate.der);
-    const raw = { ...server(), PASSKEY_AUTHORITIES: pem };
-    expect(toConfig(readEnv(raw)).config.passkeyAuthorities).toBe(pem.trim());
-    expect(problemsOf({ ...server(), PASSKEY_AUTHORITIES: 'maker.pem' })).toEqual({
-      PASSKEY_AUTHORITIES: 'is not certificates in PEM form',
     });
   });
 
