@@ -6,6 +6,10 @@ export interface AuditEvents {
   'account.state-changed': { state: string };
   'account.sessions-ended': { reason: string; sessions: number };
   'account.proofed': { level: number; method: string };
+  'passkey.registered': { passkey: string; deviceBound: boolean; attested: boolean };
+  'passkey.renamed': { passkey: string };
+  'passkey.removed': { passkey: string };
+  'passkey.suspended': { passkey: string; reason: 'counter' };
   'account.signed-out': { clientIds: readonly string[] };
   'consent.given': {
     clientId: string;

@@ -17,6 +17,14 @@ export {
   type Method,
   type Wanted,
 } from './assurance.ts';
+export {
+  createPasskeys,
+  PASSKEY_NAME_MAX_LENGTH,
+  PasskeyError,
+  type Passkey,
+  type Passkeys,
+} from './credentials/passkeys.ts';
+export type { TakeOnce } from './credentials/passkey-challenges.ts';
 export { createCarriers, type Carriers } from './messages/carriers.ts';
 export type { DevelopmentOutbox } from './messages/development.ts';
 export { createMessages, type MessageSender, type Messages } from './messages/messages.ts';

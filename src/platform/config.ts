@@ -81,6 +81,11 @@ export interface Config {
   readonly messages: MessageRoutes;
   /** Mutual TLS (RFC 8705); undefined: off, and what requests say of certificates is ignored. */
   readonly mutualTls: MutualTls | undefined;
+  /**
+   * Makers (PEM) whose attestation of a passkey says that its key is kept in hardware: level 4 asks for one. Undefined: no passkey counts
+   * as hardware, and browsers are not asked for attestations.
+   */
+  readonly passkeyAuthorities: string | undefined;
   /** Seconds that a token key is announced before it signs, signs, and stays published after. */
   readonly tokenKeys: { readonly announced: number; readonly signing: number; readonly retired: number };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -102,6 +107,7 @@ export type RawEnv = Readonly<Record<string, string | undefined>>;
 const FILE_VARIABLES = [
   'OUTBOUND_AUTHORITIES',
   'CLIENT_CERTIFICATE_AUTHORITIES',
+  'PASSKEY_AUTHORITIES',
   'DATABASE_URL',
   'REDIS_URL',
   'SMTP_URL',
@@ -240,6 +246,11 @@ export function toConfig(raw: RawEnv): Settings {
       problems.push({ variable: 'OUTBOUND_NETWORKS', problem: `"${network}" is not a network in CIDR form` });
 
   problems.push(...problemsWithMutualTls(raw), ...problemsWithMessages(raw));
+  const passkeyAuthorities = raw['PASSKEY_AUTHORITIES'];
+  const passkeyProblem =
+    passkeyAuthorities === undefined ? undefined : problemWithAuthorities(passkeyAuthorities);
+  if (passkeyProblem !== undefined)
+    problems.push({ variable: 'PASSKEY_AUTHORITIES', problem: passkeyProblem });
 
   const secrets = toSecrets(raw, {
     required: server,
@@ -284,6 +295,7 @@ export function toConfig(raw: RawEnv): Settings {
             authorities: raw['CLIENT_CERTIFICATE_AUTHORITIES'],
             origin: raw['MUTUAL_TLS_ORIGIN'],
           },
+    passkeyAuthorities,
     tokenKeys: {
       announced: env.TOKEN_KEY_ANNOUNCED_HOURS * 3600,
       signing: env.TOKEN_KEY_SIGNING_DAYS * 86_400,

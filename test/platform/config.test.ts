@@ -249,6 +249,17 @@ describe('configuration', () => {
     });
   });
 
+  test('makers of hardware passkeys are certificate authorities, and there are none unless named', async () => {
+    expect(toConfig(readEnv(server())).config.passkeyAuthorities).toBeUndefined();
+    const { certificate } = await issue('示例钥匙厂', { extensions: { basicConstraints: { cA: true } } });
+    const pem = derToPem('CERTIFICATE', certificate.der);
+    const raw = { ...server(), PASSKEY_AUTHORITIES: pem };
+    expect(toConfig(readEnv(raw)).config.passkeyAuthorities).toBe(pem.trim());
+    expect(problemsOf({ ...server(), PASSKEY_AUTHORITIES: 'maker.pem' })).toEqual({
+      PASSKEY_AUTHORITIES: 'is not certificates in PEM form',
+    });
+  });
+
   test.each([
     'https://id.example.cn/',
     'https://id.example.cn/path',
