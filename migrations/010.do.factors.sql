@@ -34,7 +34,7 @@ CREATE TABLE recovery_codes (
   used_at timestamptz,
   PRIMARY KEY (account_id, digest)
 );
-CREATE TRIGGER totp_credentials_tell AFTER INSERT OR UPDATE OR DELETE ON totp_credentials
+CREATE TRIGGER totp_credentials_tell AFTER INSERT OR DELETE ON totp_credentials
   FOR EACH ROW EXECUTE FUNCTION tell_identifier_changed();
 CREATE TRIGGER passkeys_tell AFTER INSERT OR DELETE ON passkeys
   FOR EACH ROW EXECUTE FUNCTION tell_identifier_changed();

@@ -48,7 +48,7 @@ import { loadLanguages } from './platform/i18n.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { connectRedis } from './platform/redis.ts';
-import { createPortals, createResources, type Portals, type Resources } from './portals/index.ts';
+import { createPortals, createResources, ownPortal, type Portals, type Resources } from './portals/index.ts';
 import { createSeals, type Seals } from './seals/index.ts';
 
 export interface App {
@@ -68,13 +68,15 @@ export interface App {
   /** Locks an account: it signs in nowhere, and everywhere it is signed in ends. */
   lockAccount(accountId: string, actor: string): Promise<void>;
   /** Changes a password; every session that was begun with the old one ends. @throws {IdentityError} */
-  changePassword(change: Parameters<Identity['changePassword']>[0]): Promise<void>;
+  changePassword(change: Parameters<Identity['passwords']['change']>[0]): Promise<void>;
   /** Starts to answer. @returns the port. */
   start(): Promise<number>;
   /** Drains, then closes: no new connection, requests in flight end, then the stores. */
   stop(): Promise<void>;
 }
 
+/** As certificates and authenticator apps show it. */
+const SERVICE_NAME = 'Yinxin';
 /** Any number that nothing else in the database locks. */
 const FIRST_START_LOCK = 20_260_102;
 
@@ -112,7 +114,14 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     const messages = createMessages({ db, clock, logger, dataKeys: secrets.dataKeys, languages, carriers });
     closing.unshift(() => messages.stop());
     messages.start();
-    const identity = createIdentity({ db, clock, audit, dataKeys: secrets.dataKeys, passwords });
+    const identity = createIdentity({
+      db,
+      clock,
+      audit,
+      dataKeys: secrets.dataKeys,
+      passwords,
+      serviceName: SERVICE_NAME,
+    });
     const accounts = await createAccountCache({ db, identity });
     closing.unshift(() => accounts.stop());
     const organisations = createOrganisations({ db, clock, audit });
@@ -121,12 +130,13 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       clock,
       audit,
       scopes: Object.keys(SCOPES),
+      builtIn: [ownPortal(config.issuer)],
       check: (portal) => oidc.checkPortal(portal),
     });
     closing.unshift(() => portals.stop());
     const resources = await createResources({ db, clock, audit });
     closing.unshift(() => resources.stop());
-    const seals = createSeals({ db, clock, audit, custody, organisations, serviceName: 'Yinxin' });
+    const seals = createSeals({ db, clock, audit, custody, organisations, serviceName: SERVICE_NAME });
     await makeProviderKeys(db, custody, seals);
 
     const forms = createForms({ issuer: config.issuer, dataKeys: secrets.dataKeys });
@@ -148,6 +158,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       audit,
       identity,
       accounts,
+      means: { proofing: 0 },
       portals,
       resources,
       tokenKeys,
@@ -204,7 +215,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
         await oidc.signOutEverywhere(accountId, 'account-locked', actor);
       },
       async changePassword(change) {
-        await identity.changePassword(change);
+        await identity.passwords.change(change);
         await oidc.signOutEverywhere(change.accountId, 'password-changed', change.accountId);
       },
       async start() {

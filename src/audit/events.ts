@@ -1,8 +1,11 @@
 /** The catalogue of what is recorded. A detail holds ids, digests and closed words: never a name, a number of a person, or a secret. */
 export interface AuditEvents {
-  'account.registered': { identifierKind: 'phone' | 'username' };
+  'account.registered': { identifierKind: 'phone' | 'email' | 'username' };
   'account.signed-in': { amr: readonly string[]; clientId: string };
   'account.password-changed': Record<string, never>;
+  /** A way to sign in was added or taken away. */
+  'account.factor-added': { method: string };
+  'account.factor-removed': { method: string };
   'account.state-changed': { state: string };
   'account.sessions-ended': { reason: string; sessions: number };
   'account.proofed': { level: number; method: string };

@@ -1,19 +1,23 @@
-/** The identity room's door: `register`, `authenticate`, `account`, `find`. */
-export {
-  createIdentity,
-  IdentityError,
-  type Account,
-  type Authentication,
-  type Identity,
-} from './accounts.ts';
+/** The identity room's door. */
+export { createIdentity, type Identity } from './identity.ts';
+export type { Account } from './accounts.ts';
+export { IdentityError } from './errors.ts';
 export { createAccountCache, type AccountCache } from './account-cache.ts';
 export { createPasswordHasher, PASSWORD_MIN_LENGTH, type PasswordHasher } from './credentials/password.ts';
+export type { Showing } from './credentials/showing.ts';
+export type { TotpSetup } from './credentials/totp.ts';
 export {
+  amrOf,
   decide,
+  fullyShown,
   LADDER,
+  methodsOf,
+  secondFactors,
   type Assurable,
   type Decision,
   type Factors,
+  type Lacking,
+  type Means,
   type Method,
   type Wanted,
 } from './assurance.ts';

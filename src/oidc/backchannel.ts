@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 import Router from '@koa/router';
 import type Provider from 'oidc-provider';
 import { errors } from 'oidc-provider';
-import { decide, IdentityError, type Identity } from '../identity/index.ts';
+import { decide, type Identity, type Means } from '../identity/index.ts';
 import { createCipher } from '../platform/cipher.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Config } from '../platform/config.ts';
@@ -18,10 +18,10 @@ import { newId, type Id } from '../platform/ids.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Secrets } from '../platform/secrets.ts';
 import { portalName, type Portal, type Portals, type Resources } from '../portals/index.ts';
-import { TTL, type ConfigurationParts } from './configuration.ts';
+import type { ConfigurationParts } from './configuration.ts';
 import type { Consents } from './consents.ts';
 import { askedFor, grantAgreement, toAgreement, toReleases, type Wishes } from './interactions/consent.ts';
-import { ownSession, signInHere } from './own-session.ts';
+import { ownSession, sendToSignIn } from './own-session.ts';
 import { OPENID_SCOPES } from './scopes.ts';
 
 type Request = InstanceType<Provider['BackchannelAuthenticationRequest']> & {
@@ -163,6 +163,8 @@ interface ApprovalParts {
   readonly resources: Resources;
   readonly forms: Forms;
   readonly pages: Pages;
+  /** What people can come by while they sign in. */
+  readonly means: Means;
   /** Seconds since 1970. */
   now(): number;
 }
@@ -171,21 +173,12 @@ interface ApprovalParts {
 export function approvalRoutes(parts: ApprovalParts): Middleware {
   const { provider, backchannel, consents, identity, portals, resources, forms, pages } = parts;
   const router = new Router<RequestState>({ prefix: '/approvals' });
-  const secure = parts.config.issuer.startsWith('https:');
-
-  function renderSignIn(ctx: Context, identifier: string, problem?: string): void {
-    const errors = problem === undefined ? [] : [{ field: 'form', key: problem }];
-    pages.render(
-      ctx,
-      'own-sign-in',
-      { action: '/approvals/sign-in', values: { identifier }, errors },
-      { status: problem === undefined ? 200 : 422, path: '/approvals' },
-    );
-  }
+  const toSignIn = (ctx: Context, options?: { fullWithinSeconds?: number; acrValues?: string }) =>
+    sendToSignIn(ctx, parts.config.issuer, '/approvals', options);
 
   async function renderList(ctx: Context, accountId: string, noticeKey?: string): Promise<void> {
     const account = await identity.account(accountId);
-    if (!account) return renderSignIn(ctx, '');
+    if (!account) return toSignIn(ctx);
     const { language } = ctx.state;
     const requests = await Promise.all(
       (await backchannel.pending(accountId)).map(async (pending) => {
@@ -226,22 +219,8 @@ export function approvalRoutes(parts: ApprovalParts): Middleware {
 
   router.get('/', async (ctx) => {
     const session = await ownSession(provider, ctx);
-    if (session.accountId === undefined) renderSignIn(ctx, '');
+    if (session.accountId === undefined) toSignIn(ctx);
     else await renderList(ctx, session.accountId);
-  });
-
-  router.post('/sign-in', async (ctx) => {
-    const form = await forms.read(ctx);
-    const [identifier, password] = [form.get('identifier') ?? '', form.get('password') ?? ''];
-    try {
-      const authentication = await identity.authenticate({ identifier, password, clientId: 'yinxin' });
-      await signInHere(provider, ctx, authentication, { ttlSeconds: TTL.Session, secure });
-      ctx.status = 303;
-      ctx.redirect('/approvals');
-    } catch (error) {
-      if (!(error instanceof IdentityError)) throw error;
-      renderSignIn(ctx, identifier, 'error.credentials');
-    }
   });
 
   router.post('/:id', async (ctx) => {
@@ -249,7 +228,7 @@ export function approvalRoutes(parts: ApprovalParts): Middleware {
     const session = await ownSession(provider, ctx);
     const { accountId } = session;
     const account = accountId === undefined ? undefined : await identity.account(accountId);
-    if (accountId === undefined || !account) return renderSignIn(ctx, '');
+    if (accountId === undefined || !account) return toSignIn(ctx);
     const pending = (await backchannel.pending(accountId)).find(({ id }) => id === ctx.params['id']);
     const found = pending && (await load(pending));
     if (!pending || !found) return renderList(ctx, accountId, 'approvals.over');
@@ -269,9 +248,9 @@ export function approvalRoutes(parts: ApprovalParts): Middleware {
       },
       account,
       session.factors ?? {},
-      { now: parts.now(), interactive: true },
+      { now: parts.now(), interactive: true, means: parts.means },
     );
-    if (decision.kind === 'step-up') return renderSignIn(ctx, '', 'error.signInAgain');
+    if (decision.kind === 'step-up') return toSignIn(ctx, { acrValues: decision.lacking.acr });
     if (decision.kind === 'unreachable') {
       if (await backchannel.settle(pending.id, accountId, 'refused'))
         await provider.backchannelResult(

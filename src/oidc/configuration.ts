@@ -63,9 +63,13 @@ export interface ConfigurationParts {
   readonly adapter: (model: string) => Adapter;
   readonly signingKeys: readonly CustodySigningKey[];
   readonly fetch: (url: string | URL, init?: RequestInit) => Promise<Response>;
-  /** The active account, `sub` of its claims being its id; undefined for any other. */
+  /**
+   * The active account, `sub` of its claims being its id; undefined for any other.
+   * @param options.justChanged The person comes from pages on which they may have changed it.
+   */
   readonly account: (
     accountId: string,
+    options: { readonly justChanged: boolean },
   ) => Promise<{ claims: AccountClaims; assurable: Assurable } | undefined>;
   readonly subjectOf: (accountId: string, clientId: string) => Promise<string>;
   /** The account that a portal knows by its `sub`. */
@@ -228,7 +232,11 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
             token.clientId === client.clientId ||
             [aud ?? []].flat().some((audience) => parts.mayIntrospect(client.clientId, audience));
           // The library asks nobody whether the person may still be spoken for.
-          return allowed && (accountId === undefined || (await parts.account(accountId)) !== undefined);
+          return (
+            allowed &&
+            (accountId === undefined ||
+              (await parts.account(accountId, { justChanged: false })) !== undefined)
+          );
         },
       },
       jwtIntrospection: { enabled: true },
@@ -310,7 +318,10 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       // The library takes the `sub` of an ID token hint for an account's id; it is the number that this portal knows the person by.
       const byHint = route === 'backchannel_authentication' && 'IdTokenHint' in entities && client;
       const accountId = byHint ? await parts.accountOf(id, client.clientId) : id;
-      const account = accountId === undefined ? undefined : await parts.account(accountId);
+      const account =
+        accountId === undefined
+          ? undefined
+          : await parts.account(accountId, { justChanged: route === 'resume' });
       return accountId === undefined || !account
         ? undefined
         : { accountId, claims: () => account.claims, assurable: account.assurable };

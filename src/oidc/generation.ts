@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import compose from 'koa-compose';
 import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import type { AuditLog } from '../audit/index.ts';
-import type { AccountCache, Assurable, Factors, Identity } from '../identity/index.ts';
+import type { AccountCache, Assurable, Factors, Identity, Means } from '../identity/index.ts';
 import { createCipher } from '../platform/cipher.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Config } from '../platform/config.ts';
@@ -35,6 +35,7 @@ import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
+import { ownReturn } from './own-session.ts';
 import { createOwnPages } from './own-pages.ts';
 import { createPolicy, type SessionFactors } from './policy.ts';
 import { postAsGet } from './post-as-get.ts';
@@ -62,6 +63,8 @@ export interface GenerationParts {
   readonly audit: AuditLog;
   readonly identity: Identity;
   readonly accounts: AccountCache;
+  /** What people can come by while they sign in. */
+  readonly means: Means;
   readonly portals: Portals;
   readonly resources: Resources;
   readonly forms: Forms;
@@ -98,7 +101,7 @@ export interface Generations {
 }
 
 export function createGenerations(parts: GenerationParts): Generations {
-  const { config, secrets, store, clock, portals, resources, pages, logger } = parts;
+  const { config, secrets, store, clock, portals, resources, pages, logger, means } = parts;
   const apiUri = apiResource(config.issuer);
   const now = () => Math.floor(clock.now().getTime() / 1000);
   const cipher = createCipher(secrets.dataKeys, 'oidc-store');
@@ -176,8 +179,10 @@ export function createGenerations(parts: GenerationParts): Generations {
         adapter,
         signingKeys: keys.map((key) => new CustodySigningKey(key)),
         fetch: outboundFetch,
-        async account(accountId) {
-          const account = await parts.accounts.account(accountId);
+        async account(accountId, { justChanged }) {
+          const account = await (justChanged
+            ? parts.accounts.refreshed(accountId)
+            : parts.accounts.account(accountId));
           return account && { claims: claimsOf(account), assurable: account };
         },
         async subjectOf(accountId, clientId) {
@@ -197,6 +202,7 @@ export function createGenerations(parts: GenerationParts): Generations {
         policy: createPolicy({
           portalOf: (client) => portalOf.get(client),
           assurable: (account) => (account as { assurable?: Assurable }).assurable,
+          means,
           now,
         }),
         certificates: certificates.feature,
@@ -267,7 +273,8 @@ export function createGenerations(parts: GenerationParts): Generations {
       postAsGet(),
       boundedRequests(),
       certificates.atOrigin,
-      interactionRoutes({ ...parts, provider, consents, ownPages, restarts }),
+      ownReturn(config.issuer),
+      interactionRoutes({ ...parts, provider, records, consents, ownPages, restarts }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
       manageRegistrations(portals),
       refreshGrace.middleware,

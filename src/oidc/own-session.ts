@@ -1,7 +1,12 @@
-/** The person's session where no portal is involved: on pages of this service itself. */
+/**
+ * The person's session on pages of this service itself. They sign in to them as to any portal, by the built-in one: the same pages, the
+ * same step-up, and the session that all portals share.
+ */
 import type Provider from 'oidc-provider';
-import type { Authentication } from '../identity/index.ts';
-import type { Context } from '../platform/http/context.ts';
+import type { Context, Middleware } from '../platform/http/context.ts';
+import { ownPath } from '../platform/http/preferences.ts';
+import { OWN_PORTAL, OWN_RETURN_PATH } from '../portals/index.ts';
+import { ROUTES } from './configuration.ts';
 import type { SessionFactors } from './policy.ts';
 
 type Session = InstanceType<Provider['Session']> & SessionFactors;
@@ -11,32 +16,36 @@ export async function ownSession(provider: Provider, ctx: Context): Promise<Sess
   return provider.Session.get(ctx);
 }
 
-/** Signs a person in, under a session id that nobody has seen before. */
-export async function signInHere(
-  provider: Provider,
+/**
+ * Sends a person to sign in, and back to a page of ours.
+ * @param path The page: a path on this origin, with nothing personal in it.
+ * @param options.fullWithinSeconds They show all that their account can show, not longer ago than this.
+ */
+export function sendToSignIn(
   ctx: Context,
-  authentication: Authentication,
-  options: { readonly ttlSeconds: number; readonly secure: boolean },
-): Promise<void> {
-  const present = await ownSession(provider, ctx);
-  const { accountId, amr, authTime, factors } = authentication;
-  // Another person's session is left behind whole, with the portals that belong to it.
-  const session = present.accountId === accountId ? present : (new provider.Session() as unknown as Session);
-  if (session === present) session.resetIdentifier();
-  session.loginAccount({
-    accountId,
-    amr: [...amr],
-    loginTs: Math.floor(authTime.getTime() / 1000),
-    transient: true,
+  issuer: string,
+  path: string,
+  options: { readonly fullWithinSeconds?: number; readonly acrValues?: string } = {},
+): void {
+  const query = new URLSearchParams({
+    client_id: OWN_PORTAL,
+    response_type: 'code',
+    scope: 'openid',
+    redirect_uri: `${issuer}${OWN_RETURN_PATH}`,
+    state: path,
+    ...(options.fullWithinSeconds === undefined ? {} : { max_age: String(options.fullWithinSeconds) }),
+    ...(options.acrValues === undefined ? {} : { acr_values: options.acrValues }),
   });
-  session.factors = { ...session.factors, ...factors };
-  await session.save(options.ttlSeconds);
-  ctx.cookies.set(provider.cookieName('session'), session.jti, {
-    httpOnly: true,
-    sameSite: 'lax',
-    signed: true,
-    secure: options.secure,
-    overwrite: true,
-    path: '/',
-  });
+  ctx.status = 303;
+  ctx.redirect(`${ROUTES.authorization}?${query.toString()}`);
+}
+
+/** Where a sign-in to our own pages comes back to. The session is what it came for: the code is left to expire. */
+export function ownReturn(issuer: string): Middleware {
+  return async function returnToOwnPage(ctx, next) {
+    if (ctx.path !== OWN_RETURN_PATH || ctx.method !== 'GET') return next();
+    ctx.status = 303;
+    // Someone who went back without signing in would be sent there and back again.
+    ctx.redirect(ctx.query['error'] === undefined ? ownPath(ctx.query['state'], issuer) : '/');
+  };
 }

@@ -1,8 +1,16 @@
 /** When a person is asked something before a request is answered: oidc-provider's checks, with assurance and an end to every loop. */
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
-import { decide, type Assurable, type Decision, type Factors, type Wanted } from '../identity/index.ts';
-import type { Portal } from '../portals/index.ts';
+import {
+  decide,
+  fullyShown,
+  type Assurable,
+  type Decision,
+  type Factors,
+  type Means,
+  type Wanted,
+} from '../identity/index.ts';
+import { OWN_PORTAL, type Portal } from '../portals/index.ts';
 
 const { Check, Prompt, base } = interactionPolicy;
 
@@ -15,17 +23,25 @@ export interface PolicyParts {
   portalOf(client: object): Portal | undefined;
   /** Of the account that `findAccount` gave. */
   assurable(account: object): Assurable | undefined;
+  /** What people can come by while they sign in. */
+  readonly means: Means;
   /** Seconds since 1970. */
   now(): number;
 }
 
-/** What the request asks of assurance (OpenID Connect Core 1.0, sections 3.1.2.1 and 5.5.1.1), and what its portal demands. */
-export function wantedAssurance(oidc: KoaContextWithOIDC['oidc'], minimum: string | undefined): Wanted {
-  const acr = oidc.claims.id_token?.['acr'] as
-    { essential?: unknown; value?: unknown; values?: unknown } | null | undefined;
+/** What a request asks of assurance (OpenID Connect Core 1.0, sections 3.1.2.1 and 5.5.1.1), and what its portal demands. Pure. */
+export function wantedAssurance(
+  params: Readonly<Record<string, unknown>>,
+  minimum: string | undefined,
+): Wanted {
+  const claims = params['claims'];
+  const request = (typeof claims === 'string' ? JSON.parse(claims) : {}) as {
+    id_token?: { acr?: { essential?: unknown; value?: unknown; values?: unknown } | null } | null;
+  };
+  const acr = request.id_token?.acr;
   const listed = Array.isArray(acr?.values) ? acr.values : acr?.value === undefined ? [] : [acr.value];
   const asked = listed.filter((value): value is string => typeof value === 'string');
-  const wished = oidc.params?.['acr_values'];
+  const wished = params['acr_values'];
   return {
     levels: asked.length > 0 ? asked : typeof wished === 'string' ? wished.split(' ') : [],
     essential: acr?.essential === true && asked.length > 0,
@@ -33,19 +49,28 @@ export function wantedAssurance(oidc: KoaContextWithOIDC['oidc'], minimum: strin
   };
 }
 
-export function decideAssurance(ctx: KoaContextWithOIDC, parts: PolicyParts): Decision | undefined {
+/** What the sign-in of this interaction left behind, beside what the library knows. */
+export interface LoginResult {
+  readonly factors?: Factors;
+  /** The person said no to setting up what a wish would need. */
+  readonly declined?: boolean;
+}
+
+function decideAssurance(ctx: KoaContextWithOIDC, parts: PolicyParts): Decision | undefined {
   const { oidc } = ctx;
   const { session, account, client } = oidc;
   const assurable = account && parts.assurable(account);
   const portal = client && parts.portalOf(client);
   if (!session?.accountId || !assurable || !portal) return undefined;
-  // eslint-disable-next-line typescript/no-unsafe-type-assertion -- added to the session's payload by `provider.ts`
+  // eslint-disable-next-line typescript/no-unsafe-type-assertion -- added to the session's payload by `generation.ts`
   const factors = (session as unknown as SessionFactors).factors ?? {};
-  const interactive = !oidc.prompts.has('none');
-  return decide(wantedAssurance(oidc, portal.minimumAcr), assurable, factors, {
-    now: parts.now(),
-    interactive,
-  });
+  const login = oidc.result?.login as LoginResult | undefined;
+  return decide(
+    { ...wantedAssurance(oidc.params ?? {}, portal.minimumAcr), declined: login?.declined === true },
+    assurable,
+    factors,
+    { now: parts.now(), interactive: !oidc.prompts.has('none'), means: parts.means },
+  );
 }
 
 /** The library checks a hint when a request comes in, and forgets it before the answer. It was verified then; its words still hold. */
@@ -83,11 +108,23 @@ export function createPolicy(parts: PolicyParts): InstanceType<typeof interactio
           );
         return Check.REQUEST_PROMPT;
       },
-      (ctx) => {
-        const decision = decideAssurance(ctx, parts);
-        return decision?.kind === 'step-up' ? { methods: decision.methods } : {};
-      },
     ),
+  );
+  // Whoever changes an account shows all that the account can show: see `sendToSignIn`.
+  login.checks.add(
+    new Check('full_authentication', 'everything that the account can show is asked for', (ctx) => {
+      const { session, account, client, params, result } = ctx.oidc;
+      const maxAgeSeconds = params?.['max_age'];
+      const assurable = account && parts.assurable(account);
+      const own = client !== undefined && parts.portalOf(client)?.clientId === OWN_PORTAL;
+      if (!own || !assurable || typeof maxAgeSeconds !== 'number' || result?.login)
+        return Check.NO_NEED_TO_PROMPT;
+      // eslint-disable-next-line typescript/no-unsafe-type-assertion -- added to the session's payload by `generation.ts`
+      const factors = (session as unknown as SessionFactors | undefined)?.factors ?? {};
+      return fullyShown(assurable, factors, { now: parts.now(), maxAgeSeconds })
+        ? Check.NO_NEED_TO_PROMPT
+        : Check.REQUEST_PROMPT;
+    }),
   );
   // The library would ask again and again for the account that a hint names; someone else has signed in, and that is the answer.
   for (const reason of ['id_token_hint', 'claims_id_token_sub_value']) {

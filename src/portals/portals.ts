@@ -166,10 +166,13 @@ export async function createPortals(parts: {
   clock: Clock;
   audit: AuditLog;
   scopes: readonly string[];
+  /** Portals that are part of the service and in no table; nobody else can register under their ids. */
+  builtIn?: readonly Portal[];
   /** Throws if the provider cannot serve a portal so described. */
   check?: (portal: Portal) => void;
 }): Promise<Portals & { stop(): Promise<void> }> {
   const { db, clock, audit } = parts;
+  const builtIn = new Map(parts.builtIn?.map((portal) => [portal.clientId, portal]));
   const cache = new Map<string, Promise<Cached>>();
   const stop = await db.listen(CHANNEL, (clientId) => {
     if (clientId === '') cache.clear();
@@ -210,6 +213,8 @@ export async function createPortals(parts: {
       );
       throw new PortalError('PORTAL_INVALID', `The portal cannot be registered. ${problems.join('; ')}`);
     }
+    if (builtIn.has(result.data.clientId))
+      throw new PortalError('PORTAL_INVALID', 'The portal cannot be registered. clientId: is reserved');
     if (result.data.scopes.some((scope) => !parts.scopes.includes(scope)))
       throw new PortalError('PORTAL_SCOPE_UNKNOWN', 'The portal asks for a scope that does not exist.');
     return result.data;
@@ -330,6 +335,8 @@ export async function createPortals(parts: {
     addSecret: (clientId, secret) => addSecret(clientId, secret),
 
     async find(clientId) {
+      const own = builtIn.get(clientId);
+      if (own) return own;
       // Other texts are nobody's id; they are not worth a place in the cache, and some the database would not take.
       return CLIENT_ID.test(clientId) ? (await cached(clientId)).portal : undefined;
     },

@@ -194,7 +194,7 @@ describe.each(VIEWS)('pages on $name', (view) => {
     await look('approvals-done');
     await browser.clearCookies({ name: 'yx_session' });
     await page.goto(`${t.origin}/approvals`);
-    await look('own-sign-in');
+    await look('sign-in-to-own-page');
   });
 
   test('a whole visit: home, sign-in, registration, consent, portal, sign-out, signed out', async () => {

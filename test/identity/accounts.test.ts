@@ -23,7 +23,12 @@ beforeAll(async () => {
     pepper: createSecretKey(randomBytes(32)),
     logger: silentLogger,
   });
-  identity = createIdentity({ ...rooms, dataKeys: toDataKeys(createSecretKey(randomBytes(32))), passwords });
+  identity = createIdentity({
+    ...rooms,
+    dataKeys: toDataKeys(createSecretKey(randomBytes(32))),
+    passwords,
+    serviceName: 'Test',
+  });
 });
 afterAll(() => rooms.db.close());
 
@@ -54,12 +59,10 @@ describe('accounts', () => {
 
   test('let in with the right password, and record it', async () => {
     const { accountId } = await identity.register({ identifier: 'signs-in', password });
-    const authentication = await identity.authenticate({
-      identifier: 'SIGNS-IN',
-      password,
-      clientId: 'zhejiang',
-    });
-    expect(authentication).toMatchObject({ accountId, amr: ['pwd'], authTime: rooms.clock.now() });
+    const showing = await identity.passwords.authenticate({ identifier: 'SIGNS-IN', password });
+    const at = rooms.clock.now();
+    expect(showing).toEqual({ accountId, method: 'pwd', at });
+    await identity.signedIn({ accountId, factors: { pwd: at.getTime() / 1000 }, clientId: 'zhejiang' });
     expect(
       await rooms.db.query(
         `SELECT detail FROM audit_events WHERE type = 'account.signed-in' AND subject = $1`,
@@ -83,7 +86,7 @@ describe('accounts', () => {
     ];
     for (const [identifier = '', tried = ''] of attempts)
       expect(
-        await identity.authenticate({ identifier, password: tried, clientId: 'c' }).catch(codeOf),
+        await identity.passwords.authenticate({ identifier, password: tried }).catch(codeOf),
         identifier.slice(0, 20),
       ).toBe('CREDENTIALS_WRONG');
     expect(verify).toHaveBeenCalledTimes(attempts.length);

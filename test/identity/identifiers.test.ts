@@ -21,6 +21,13 @@ test.each([
 });
 
 test.each([
+  [' LiHua@Example.CN ', 'lihua@example.cn'],
+  ['li.hua+portal@mail.example.com.cn', 'li.hua+portal@mail.example.com.cn'],
+])('%s is the address of e-mail %s', (text, value) => {
+  expect(parseIdentifier(text)).toEqual({ kind: 'email', value });
+});
+
+test.each([
   '',
   'abc',
   '12800138000',
@@ -29,10 +36,16 @@ test.each([
   '9lives',
   'li hua',
   'a'.repeat(33),
-  'lihua@example.cn',
+  'lihua@example',
+  '@example.cn',
+  'li..hua@example.cn',
+  'lihua@-example.cn',
+  'li hua@example.cn',
+  'lihua@example.cn\r\nBcc: x@example.cn',
+  `${'x'.repeat(65)}@example.cn`,
   '李华',
   'li\u0000hua',
   '../etc',
-])('%j is neither', (text) => {
+])('%j is none of them', (text) => {
   expect(parseIdentifier(text)).toBeUndefined();
 });

@@ -349,11 +349,7 @@ export async function openField(): Promise<Field> {
     await page('POST', `${interaction}/select-account`, { csrf }),
     await page('POST', '/interaction/nobodys/cancel', { csrf }),
     await page('GET', '/approvals', {}),
-    await page('POST', '/approvals/sign-in', {
-      csrf,
-      identifier: 'nobody-at-all',
-      password: 'a wrong password',
-    }),
+    await page('GET', '/signed-in', { state: '/approvals', code: 'x' }),
     await page('POST', '/approvals/bcr_00000000000000000000000000', { csrf, decision: 'allow' }),
     await page('GET', '/', { language: 'en' }),
     await page('GET', '/preferences', { language: 'en', type: 'large', back: '/approvals' }),

@@ -57,7 +57,7 @@ export function preferenceHref(
 }
 
 /** A path on this origin, or `/`: the parameter must not send anyone elsewhere. */
-function ownPath(back: Context['query'][string], issuer: string): string {
+export function ownPath(back: Context['query'][string], issuer: string): string {
   if (typeof back !== 'string' || !back.startsWith('/')) return '/';
   const url = URL.parse(back, issuer);
   // `/..//evil.example` becomes a path of two slashes, which a browser takes for a host.

@@ -26,6 +26,8 @@ export const STATUSES: Readonly<Record<string, number>> = {
   PASSKEY_LIMIT: 409,
   PASSKEY_NOT_FOUND: 404,
   LAST_WAY_IN: 409,
+  CODE_WRONG: 422,
+  FACTOR_EXISTS: 409,
   // custody
   KEY_NOT_FOUND: 404,
   KEY_NOT_ACTIVE: 409,

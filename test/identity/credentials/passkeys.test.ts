@@ -45,7 +45,7 @@ beforeAll(async () => {
     pepper: createSecretKey(randomBytes(32)),
     logger: silentLogger,
   });
-  identity = createIdentity({ ...rooms, dataKeys, passwords });
+  identity = createIdentity({ ...rooms, dataKeys, passwords, serviceName: 'Test' });
   passkeys = open();
 });
 afterAll(() => rooms.db.close());

@@ -1,0 +1,12 @@
+import { AppError } from '../platform/errors.ts';
+import type { PasswordProblem } from './credentials/password.ts';
+
+/** What can be wrong with what a person gives to prove or change who they are. */
+export class IdentityError extends AppError<
+  | 'IDENTIFIER_FORM'
+  | 'IDENTIFIER_TAKEN'
+  | PasswordProblem
+  | 'CREDENTIALS_WRONG'
+  | 'CODE_WRONG'
+  | 'FACTOR_EXISTS'
+> {}

@@ -1,0 +1,90 @@
+/** The identity room: accounts, and each credential by its name. */
+import type { AuditLog } from '../audit/index.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { DataKeys } from '../platform/data-keys.ts';
+import type { Db } from '../platform/db/db.ts';
+import { createAccounts, type Accounts } from './accounts.ts';
+import { amrOf, methodsOf, type Factors } from './assurance.ts';
+import { passwordProblem, type PasswordHasher } from './credentials/password.ts';
+import { createPasswords, type Passwords } from './credentials/passwords.ts';
+import type { Showing } from './credentials/showing.ts';
+import { createTotp, type Totp } from './credentials/totp.ts';
+import { IdentityError } from './errors.ts';
+import { parseIdentifier } from './identifiers.ts';
+
+export interface Identity extends Omit<Accounts, 'open'> {
+  readonly passwords: Passwords;
+  readonly totp: Totp;
+  /** What is wrong with a registration before it is tried; every problem at once, for the form. */
+  check(registration: { identifier: string; password: string }): IdentityError['code'][];
+  /**
+   * Opens an account with one identifier and a password.
+   * @throws {IdentityError} what `check` finds; IDENTIFIER_TAKEN.
+   */
+  register(registration: { identifier: string; password: string }): Promise<Showing>;
+  /** Records that a person has signed in. @param signIn.factors What they have shown for it. */
+  signedIn(signIn: { accountId: string; factors: Factors; clientId: string }): Promise<void>;
+}
+
+export function createIdentity(parts: {
+  db: Db;
+  clock: Clock;
+  audit: AuditLog;
+  dataKeys: DataKeys;
+  passwords: PasswordHasher;
+  /** Name of the service, as authenticator apps show it. */
+  serviceName: string;
+}): Identity {
+  const { db, clock, audit } = parts;
+  const { open, ...accounts } = createAccounts(parts);
+  const passwords = createPasswords({ ...parts, hasher: parts.passwords, accounts: { open, ...accounts } });
+
+  function check(registration: { identifier: string; password: string }): IdentityError['code'][] {
+    const problem = passwordProblem(registration.password);
+    return [
+      ...(parseIdentifier(registration.identifier) ? [] : (['IDENTIFIER_FORM'] as const)),
+      ...(problem ? [problem] : []),
+    ];
+  }
+
+  return {
+    ...accounts,
+    passwords,
+    totp: createTotp({ ...parts, issuerName: parts.serviceName }),
+    check,
+
+    async register(registration) {
+      const [problem] = check(registration);
+      const identifier = parseIdentifier(registration.identifier);
+      if (problem || !identifier)
+        throw new IdentityError(
+          problem ?? 'IDENTIFIER_FORM',
+          'The registration cannot be accepted as it is.',
+        );
+      const hash = await passwords.hash(registration.password);
+      const accountId = await db.transaction(async (tx) => {
+        const opened = await open(tx, identifier, { verified: false });
+        await passwords.set(tx, opened, hash);
+        await audit.record(tx, {
+          type: 'account.registered',
+          actor: opened,
+          subject: opened,
+          detail: { identifierKind: identifier.kind },
+        });
+        return opened;
+      });
+      return { accountId, method: 'pwd', at: clock.now() };
+    },
+
+    async signedIn({ accountId, factors, clientId }) {
+      await db.transaction((tx) =>
+        audit.record(tx, {
+          type: 'account.signed-in',
+          actor: accountId,
+          subject: accountId,
+          detail: { amr: amrOf(methodsOf(factors)), clientId },
+        }),
+      );
+    },
+  };
+}

@@ -1,0 +1,34 @@
+/** What a person has shown so far in one interaction, kept under its id until the sign-in is finished. */
+import type { AccountId } from '../../platform/ids.ts';
+import type { Factors } from '../../identity/index.ts';
+import { TTL } from '../configuration.ts';
+import type { Records } from '../records.ts';
+
+const MODEL = 'SignInProgress';
+
+export interface Progress {
+  readonly accountId: AccountId;
+  /** Shown in this interaction. */
+  readonly factors: Factors;
+  /** The level of proofing that was reached in this interaction, if any. */
+  readonly proofed?: number | undefined;
+  /** The person said no to setting up what a wish would need. */
+  readonly declined?: boolean | undefined;
+  /** The secret of an authenticator app that is being set up, in base 32. */
+  readonly totpSecret?: string | undefined;
+}
+
+export interface ProgressStore {
+  of(uid: string): Promise<Progress | undefined>;
+  save(uid: string, progress: Progress): Promise<void>;
+}
+
+export function createProgressStore(records: Records): ProgressStore {
+  return {
+    async of(uid) {
+      const found = await records.find(MODEL, uid);
+      return found?.payload as Progress | undefined;
+    },
+    save: (uid, progress) => records.put(MODEL, uid, progress, TTL.Interaction),
+  };
+}

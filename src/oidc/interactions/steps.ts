@@ -1,0 +1,194 @@
+/** The course of a sign-in: what was shown is put to what was shown before, and leads to the next page or to the end. */
+import {
+  amrOf,
+  LADDER,
+  methodsOf,
+  type Account,
+  type Factors,
+  type Method,
+  type Showing,
+} from '../../identity/index.ts';
+import type { Context, Middleware } from '../../platform/http/context.ts';
+import { OWN_PORTAL } from '../../portals/index.ts';
+import { ownSession } from '../own-session.ts';
+import { wantedAssurance, type LoginResult } from '../policy.ts';
+import { nextStep, type Standing, type Step } from './next-step.ts';
+import { createProgressStore, type Progress } from './progress.ts';
+import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
+
+/** One way to show that it is the same person, as a page for somebody who is known already. */
+export interface Way {
+  /** A word for addresses (`?way=otp`) and for the catalogue (`way.otp`). */
+  readonly name: string;
+  readonly methods: readonly Method[];
+  ask(ctx: Context, visit: Visit, question: Question): Promise<void> | void;
+}
+
+export interface Question {
+  readonly account: Account;
+  readonly errors: readonly FieldError[];
+  /** Further ways that would do as well. */
+  readonly others: readonly { readonly href: string; readonly key: string }[];
+}
+
+/** A further factor that a person can set up on the way. */
+export interface Enrolment {
+  /** A word for addresses (`set-up/otp`) and for the catalogue (`setUp.otp.name`, `setUp.otp.text`). */
+  readonly name: string;
+  /** Whether this account could use it. */
+  offered(account: Account): boolean;
+}
+
+export interface Steps {
+  readonly ways: Way[];
+  readonly enrolments: Enrolment[];
+  /** What the interaction asks for next, and of whom. */
+  stepOf(
+    ctx: Context,
+    visit: Visit,
+  ): Promise<{ step: Step; account: Account | undefined; progress: Progress | undefined }>;
+  /** Goes on after something was shown: to the next page, or back to the portal. Nothing else finishes a sign-in. */
+  proceed(ctx: Context, visit: Visit, showing?: Showing): Promise<void>;
+  /** Keeps something beside what was shown, under the account that is signing in. */
+  note(visit: Visit, account: Account, more: Partial<Omit<Progress, 'accountId' | 'factors'>>): Promise<void>;
+  /** Shows the page of a way, with the other ways that would do. */
+  ask(ctx: Context, visit: Visit, way: Way, errors?: readonly FieldError[]): Promise<void>;
+  /** Runs `handle` where the account is known that is signing in; otherwise the interaction is over. */
+  knowing(handle: (ctx: Context, visit: Visit, account: Account) => Promise<void>): Middleware;
+}
+
+/** Reasons of the login prompt for which a session that stands is enough, once it shows what is missing. */
+const STANDING_WILL_DO: ReadonlySet<string> = new Set(['assurance', 'full_authentication', 'no_session']);
+
+export function createSteps(parts: InteractionParts, visits: Visits): Steps {
+  const { provider, clock, identity, means, metrics } = parts;
+  const progressStore = createProgressStore(parts.records);
+  const ways: Way[] = [];
+  const enrolments: Enrolment[] = [];
+  const now = () => Math.floor(clock.now().getTime() / 1000);
+
+  async function standingOf(
+    ctx: Context,
+    { interaction }: Visit,
+  ): Promise<{ standing: Standing; progress: Progress | undefined; sessionFactors: Factors }> {
+    const progress = await progressStore.of(interaction.uid);
+    const sessionAccount = interaction.session?.accountId;
+    const accountId = progress?.accountId ?? sessionAccount;
+    const own = accountId !== undefined && accountId === sessionAccount;
+    const sessionFactors = own ? ((await ownSession(provider, ctx)).factors ?? {}) : {};
+    const shownNow = progress?.factors ?? {};
+    return {
+      progress,
+      sessionFactors,
+      standing: {
+        account: accountId === undefined ? undefined : await identity.account(accountId),
+        shownNow,
+        factors: { ...sessionFactors, ...shownNow },
+        proofed: progress?.proofed,
+        declined: progress?.declined === true,
+      },
+    };
+  }
+
+  function stepFrom(standing: Standing, { interaction, portal }: Visit): Step {
+    const maxAge = interaction.params['max_age'];
+    return nextStep(
+      standing,
+      {
+        wanted: wantedAssurance(interaction.params, portal.minimumAcr),
+        anew:
+          interaction.session !== undefined &&
+          interaction.prompt.reasons.some((reason) => !STANDING_WILL_DO.has(reason)),
+        // Whoever changes an account shows all that the account can show.
+        fullWithinSeconds:
+          portal.clientId === OWN_PORTAL && typeof maxAge === 'number' ? Math.max(maxAge, 60) : undefined,
+      },
+      { now: now(), means },
+    );
+  }
+
+  async function stepOf(ctx: Context, visit: Visit) {
+    const { standing, progress } = await standingOf(ctx, visit);
+    return { step: stepFrom(standing, visit), account: standing.account, progress };
+  }
+
+  async function save(visit: Visit, progress: Progress): Promise<void> {
+    await progressStore.save(visit.interaction.uid, progress);
+  }
+
+  async function finish(ctx: Context, visit: Visit, standing: Standing): Promise<void> {
+    const { account, shownNow } = standing;
+    if (!account) return visits.over(ctx);
+    const seconds = now();
+    const longest = LADDER[0]?.maxAgeSeconds ?? 0;
+    const recent = methodsOf(standing.factors).filter(
+      (method) => seconds - (standing.factors[method] ?? 0) <= longest,
+    );
+    const newest = Math.max(0, ...methodsOf(shownNow).map((method) => shownNow[method] ?? 0));
+    if (newest > 0) {
+      await identity.signedIn({ accountId: account.id, factors: shownNow, clientId: visit.portal.clientId });
+      metrics.signIns.inc({ outcome: 'accepted' });
+    }
+    const { loginTs } = newest > 0 ? { loginTs: newest } : await ownSession(provider, ctx);
+    const login: LoginResult & { accountId: string } = {
+      accountId: account.id,
+      factors: shownNow,
+      ...(standing.declined ? { declined: true } : {}),
+    };
+    await visits.finish(ctx, {
+      // `remember: false` makes the cookie end with the browser: many people share a device.
+      login: { ...login, amr: amrOf(recent), ts: loginTs ?? seconds, remember: false },
+      // Whoever types their name has chosen.
+      select_account: {},
+    });
+  }
+
+  async function proceed(ctx: Context, visit: Visit, showing?: Showing): Promise<void> {
+    if (showing) {
+      const before = await progressStore.of(visit.interaction.uid);
+      const same = before?.accountId === showing.accountId ? before : undefined;
+      const at = Math.floor(showing.at.getTime() / 1000);
+      await save(visit, {
+        ...same,
+        accountId: showing.accountId,
+        factors: { ...same?.factors, [showing.method]: at },
+      });
+    }
+    const { standing } = await standingOf(ctx, visit);
+    const step = stepFrom(standing, visit);
+    // What cannot be reached is for the library to say to the portal.
+    if (step.kind === 'done' || step.kind === 'unreachable') return finish(ctx, visit, standing);
+    ctx.status = 303;
+    ctx.redirect(visit.base);
+  }
+
+  return {
+    ways,
+    enrolments,
+    stepOf,
+    proceed,
+
+    async note(visit, account, more) {
+      const before = await progressStore.of(visit.interaction.uid);
+      const same = before?.accountId === account.id ? before : undefined;
+      await save(visit, { ...same, accountId: account.id, factors: same?.factors ?? {}, ...more });
+    },
+
+    async ask(ctx, visit, way, errors = []) {
+      const { step, account } = await stepOf(ctx, visit);
+      if (!account) return visits.over(ctx);
+      const methods = step.kind === 'factor' ? step.methods : [];
+      const others = ways
+        .filter((other) => other !== way && other.methods.some((method) => methods.includes(method)))
+        .map(({ name }) => ({ href: `${visit.base}?way=${name}`, key: `way.${name}` }));
+      await way.ask(ctx, visit, { account, errors, others });
+    },
+
+    knowing: (handle) =>
+      visits.visiting(async (ctx, visit) => {
+        const { standing } = await standingOf(ctx, visit);
+        if (!standing.account) return visits.over(ctx);
+        await handle(ctx, visit, standing.account);
+      }),
+  };
+}

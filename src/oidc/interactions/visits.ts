@@ -1,0 +1,128 @@
+/** A person's visit to the pages of one interaction: which portal sent them, how its pages are shown, how it ends. */
+import type Provider from 'oidc-provider';
+import { errors } from 'oidc-provider';
+import type { Identity, Means } from '../../identity/index.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Context, Middleware } from '../../platform/http/context.ts';
+import type { Forms } from '../../platform/http/forms.ts';
+import type { Pages } from '../../platform/http/pages.ts';
+import type { Metrics } from '../../platform/metrics.ts';
+import { portalName, type Portal, type Portals, type Resources } from '../../portals/index.ts';
+import type { Consents } from '../consents.ts';
+import type { OwnPages } from '../own-pages.ts';
+import type { Records } from '../records.ts';
+import type { Interaction } from './consent.ts';
+import type { Restarts } from './restart.ts';
+
+export interface InteractionParts {
+  readonly provider: Provider;
+  readonly clock: Clock;
+  readonly records: Records;
+  readonly identity: Identity;
+  /** What people can come by while they sign in. */
+  readonly means: Means;
+  readonly portals: Portals;
+  readonly resources: Resources;
+  readonly restarts: Restarts;
+  readonly consents: Consents;
+  readonly forms: Forms;
+  readonly pages: Pages;
+  readonly ownPages: OwnPages;
+  readonly metrics: Metrics;
+}
+
+/** Something to put right on a form. `field` is the id of an input, or `form`. */
+export interface FieldError {
+  readonly field: string;
+  readonly key: string;
+  readonly params?: Readonly<Record<string, string | number>>;
+}
+
+/** An interaction in hand: what the portal asked, and which portal it is. */
+export interface Visit {
+  readonly interaction: Interaction;
+  readonly portal: Portal;
+  /** Path of the interaction's pages. */
+  readonly base: string;
+}
+
+export interface Visits {
+  /** Runs `handle` for the interaction that address and cookie agree on; otherwise begins the request again, or shows that it is over. */
+  visiting(handle: (ctx: Context, visit: Visit) => Promise<void> | void): Middleware;
+  /** What is asked for does not belong to the state of this interaction. */
+  over(ctx: Context): Promise<void>;
+  /** Answers the portal's request and sends the browser on. */
+  finish(ctx: Context, result: Parameters<Provider['interactionResult']>[2]): Promise<void>;
+  /**
+   * Shows a page of the interaction; with `errors` among the data it is a 422.
+   * @param path Where the links for language and type come back to, if it is not the interaction's first page.
+   */
+  render(ctx: Context, view: string, visit: Visit, data: object, path?: string): void;
+}
+
+export function createVisits(parts: InteractionParts): Visits {
+  const { provider, portals, restarts, pages, ownPages } = parts;
+
+  async function over(ctx: Context): Promise<void> {
+    const { uid } = (ctx as { params?: { uid?: string } }).params ?? {};
+    if (!(await restarts.restart(ctx, provider, uid))) await ownPages.renderExpired(ctx);
+  }
+
+  async function find(ctx: Context): Promise<Interaction | undefined> {
+    try {
+      const interaction = await provider.interactionDetails(ctx.req, ctx.res);
+      return interaction.uid === (ctx as { params?: { uid?: string } }).params?.uid ? interaction : undefined;
+    } catch (error) {
+      if (error instanceof errors.SessionNotFound) return undefined;
+      throw error;
+    }
+  }
+
+  return {
+    over,
+
+    visiting: (handle) => async (ctx) => {
+      const interaction = await find(ctx);
+      const clientId = interaction?.params['client_id'];
+      const portal = typeof clientId === 'string' ? await portals.find(clientId) : undefined;
+      if (!interaction || !portal) return over(ctx);
+      await handle(ctx, { interaction, portal, base: `/interaction/${interaction.uid}` });
+    },
+
+    async finish(ctx, result) {
+      const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, {
+        mergeWithLastSubmission: true,
+      });
+      ctx.status = 303;
+      ctx.redirect(returnTo);
+    },
+
+    render(ctx, view, { interaction, portal, base }, data, path = base) {
+      // A device has no address to go back to.
+      const redirectUri = interaction.params['redirect_uri'];
+      const common = {
+        portal: {
+          name: portalName(portal, ctx.state.language.code),
+          host: new URL(portal.homeUri).host,
+          sandbox: portal.state === 'sandbox',
+          // OpenID Connect Dynamic Client Registration 1.0, section 2.
+          policyUri: portal.metadata.policy_uri,
+          termsUri: portal.metadata.tos_uri,
+        },
+        cancelAction: `${base}/cancel`,
+        errors: [],
+      };
+      const { errors: problems } = data as { errors?: readonly FieldError[] };
+      pages.render(
+        ctx,
+        view,
+        { ...common, ...data },
+        {
+          status: problems && problems.length > 0 ? 422 : 200,
+          formTargets: typeof redirectUri === 'string' ? [new URL(redirectUri).origin] : [],
+          path,
+        },
+      );
+    },
+  };
+}

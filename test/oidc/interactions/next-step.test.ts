@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest';
+import type { Account, Method } from '../../../src/identity/index.ts';
+import { nextStep, type Demands, type Standing } from '../../../src/oidc/interactions/next-step.ts';
+
+const NOW = 1_800_000_000;
+const loa = (n: number) => `urn:yinxin:loa:${n}`;
+
+const account = (proofing: number, methods: Method[] = ['pwd']): Account => ({
+  id: 'acc_0',
+  createdAt: new Date(0),
+  username: 'somebody',
+  phone: undefined,
+  phoneVerified: false,
+  email: undefined,
+  emailVerified: false,
+  proofing,
+  methods,
+});
+const step = (
+  standing: Partial<Standing>,
+  demands: Partial<Demands> & { levels?: string[]; minimum?: string } = {},
+  proofing = 3,
+) => {
+  const { levels = [], minimum, ...rest } = demands;
+  const shownNow = standing.shownNow ?? {};
+  return nextStep(
+    { account: undefined, factors: shownNow, proofed: undefined, declined: false, ...standing, shownNow },
+    { wanted: { levels, essential: false, minimum }, anew: false, fullWithinSeconds: undefined, ...rest },
+    { now: NOW, means: { proofing } },
+  );
+};
+
+describe('a sign-in', () => {
+  test('begins with whom it is, and ends when nothing is lacking', () => {
+    expect(step({})).toEqual({ kind: 'sign-in' });
+    expect(step({ account: account(1), shownNow: { pwd: NOW } })).toEqual({ kind: 'done' });
+  });
+
+  test('that must be anew is not content with the session', () => {
+    const standing = { account: account(1, ['pwd', 'otp']), factors: { pwd: NOW - 60, otp: NOW - 60 } };
+    expect(step(standing, { anew: true })).toEqual({ kind: 'factor', methods: ['pwd'] });
+    expect(step({ ...standing, shownNow: { pwd: NOW } }, { anew: true })).toEqual({ kind: 'done' });
+  });
+
+  test('asks for a factor that the account has before it asks for anything else', () => {
+    const standing = { account: account(1, ['pwd', 'otp']), shownNow: { pwd: NOW } };
+    expect(step(standing, { minimum: loa(3) })).toEqual({ kind: 'factor', methods: ['otp'] });
+    expect(step({ ...standing, shownNow: { pwd: NOW, otp: NOW } }, { minimum: loa(3) })).toEqual({
+      kind: 'proofing',
+      level: 3,
+      optional: false,
+    });
+  });
+
+  test('proves the person before a factor is tied to them, and says what may be left out', () => {
+    const standing = { account: account(1), shownNow: { pwd: NOW } };
+    expect(step(standing, { levels: [loa(3)] })).toEqual({ kind: 'proofing', level: 3, optional: true });
+    const proofed = { ...standing, account: account(3), proofed: 3 };
+    expect(step(proofed, { levels: [loa(3)] })).toEqual({ kind: 'enrolment', optional: true });
+    expect(step(proofed, { minimum: loa(3) })).toEqual({ kind: 'enrolment', optional: false });
+    expect(step({ ...proofed, declined: true }, { levels: [loa(3)] })).toEqual({ kind: 'done' });
+  });
+
+  test('by password alone into an account that was proofed does not tie a new factor to it', () => {
+    const stolen = { account: account(3), shownNow: { pwd: NOW } };
+    expect(step(stolen, { minimum: loa(3) })).toEqual({ kind: 'proofing', level: 3, optional: false });
+    // Where nobody can prove it again, the level is out of reach.
+    expect(step(stolen, { minimum: loa(3) }, 0)).toEqual({ kind: 'unreachable' });
+    expect(step(stolen, { levels: [loa(3)] }, 0)).toEqual({ kind: 'done' });
+  });
+
+  test('to our own pages shows all that the account can show, where they ask for it', () => {
+    const standing = { account: account(1, ['pwd', 'otp']), shownNow: { pwd: NOW } };
+    expect(step(standing, { fullWithinSeconds: 300 })).toEqual({ kind: 'factor', methods: ['otp'] });
+    expect(step({ account: account(1), shownNow: { pwd: NOW } }, { fullWithinSeconds: 300 })).toEqual({
+      kind: 'done',
+    });
+  });
+});
