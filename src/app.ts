@@ -9,8 +9,12 @@ import {
   createAccountCache,
   createCarriers,
   createIdentity,
+  createLimits,
+  createMemoryLimitStore,
   createMessages,
   createPasswordHasher,
+  createRedisLimitStore,
+  toLimitPlan,
   type Identity,
   type Messages,
 } from './identity/index.ts';
@@ -34,6 +38,7 @@ import { migrate } from './platform/db/migrate.ts';
 import { connectPg } from './platform/db/pg.ts';
 import { openPglite } from './platform/db/pglite.ts';
 import { loadAssets } from './platform/http/assets.ts';
+import { createClientAddress } from './platform/http/client-address.ts';
 import type { RequestState } from './platform/http/context.ts';
 import { answerDirectly } from './platform/http/direct.ts';
 import { answerErrors, observe } from './platform/http/edge.ts';
@@ -86,6 +91,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
   const { logger, clock = systemClock } = tools;
   const closing: (() => Promise<unknown>)[] = [];
   let stopping = false;
+  const limitPlan = toLimitPlan(config.limits);
 
   try {
     const db = await openDb(config, logger);
@@ -121,6 +127,14 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       dataKeys: secrets.dataKeys,
       passwords,
       serviceName: SERVICE_NAME,
+    });
+    const limits = createLimits({
+      store: redis
+        ? createRedisLimitStore(redis, config.redisKeyPrefix, clock)
+        : createMemoryLimitStore(clock),
+      plan: limitPlan,
+      dataKeys: secrets.dataKeys,
+      metrics,
     });
     const accounts = await createAccountCache({ db, identity });
     closing.unshift(() => accounts.stop());
@@ -159,6 +173,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       identity,
       accounts,
       means: { proofing: 0 },
+      limits,
       portals,
       resources,
       tokenKeys,
@@ -172,7 +187,8 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     const koa = new Koa<RequestState>({ keys: [...secrets.cookieKeys] });
     koa.silent = true;
     speakFor(config.issuer, koa);
-    koa.use(observe({ issuer: config.issuer, logger, metrics }));
+    const addressOf = createClientAddress(config.trustedProxies);
+    koa.use(observe({ issuer: config.issuer, logger, metrics, addressOf }));
     koa.use(
       operations({
         metrics,

@@ -14,6 +14,8 @@ export interface AuditEvents {
   'passkey.removed': { passkey: string };
   'passkey.suspended': { passkey: string; reason: 'counter' };
   'account.signed-out': { clientIds: readonly string[] };
+  'account.device-added': { deviceId: string };
+  'account.device-forgotten': { deviceId: string };
   'consent.given': {
     clientId: string;
     scopes: readonly string[];

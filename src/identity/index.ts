@@ -2,6 +2,18 @@
 export { createIdentity, type Identity } from './identity.ts';
 export type { Account } from './accounts.ts';
 export { IdentityError } from './errors.ts';
+export { createDevices, type Arrival, type Devices, type KnownDevice } from './protection/devices.ts';
+export {
+  createLimits,
+  LimitError,
+  toLimitPlan,
+  type Act,
+  type Attempt,
+  type Limits,
+} from './protection/limits.ts';
+export { createMemoryLimitStore } from './protection/store/memory.ts';
+export { createRedisLimitStore } from './protection/store/redis.ts';
+export type { LimitStore } from './protection/store/store.ts';
 export { createAccountCache, type AccountCache } from './account-cache.ts';
 export { createPasswordHasher, PASSWORD_MIN_LENGTH, type PasswordHasher } from './credentials/password.ts';
 export type { Showing } from './credentials/showing.ts';

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import compose from 'koa-compose';
 import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import type { AuditLog } from '../audit/index.ts';
-import type { AccountCache, Assurable, Factors, Identity, Means } from '../identity/index.ts';
+import type { AccountCache, Assurable, Factors, Identity, Limits, Means } from '../identity/index.ts';
 import { createCipher } from '../platform/cipher.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Config } from '../platform/config.ts';
@@ -30,6 +30,7 @@ import { createClientCertificates } from './client-certificates.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
 import { apiResource, CODE_CHALLENGE_OPTIONAL, toConfiguration, TTL } from './configuration.ts';
 import { createConsents } from './consents.ts';
+import { limitEndpoints } from './endpoint-limits.ts';
 import { exactEndpoints } from './endpoints.ts';
 import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
@@ -65,6 +66,7 @@ export interface GenerationParts {
   readonly accounts: AccountCache;
   /** What people can come by while they sign in. */
   readonly means: Means;
+  readonly limits: Limits;
   readonly portals: Portals;
   readonly resources: Resources;
   readonly forms: Forms;
@@ -277,6 +279,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       interactionRoutes({ ...parts, provider, records, consents, ownPages, restarts }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
       manageRegistrations(portals),
+      limitEndpoints(parts),
       refreshGrace.middleware,
       ownPages.formPages,
       async function oidcEndpoints(ctx, next) {

@@ -50,6 +50,14 @@ export interface MessageRoutes {
     | undefined;
 }
 
+/** Reverse proxies whose word on whom they got a request from is taken. */
+export interface TrustedProxies {
+  /** Networks (CIDR): who can send from there can pose as any address. Default none. */
+  readonly networks: readonly string[];
+  /** The one header that they write; the other, which a client may have sent through them, is ignored. Default `x-forwarded-for`. */
+  readonly header: 'x-forwarded-for' | 'forwarded';
+}
+
 export interface Config {
   /** `server`: PostgreSQL and Redis, any number of processes. `embedded`: PGlite and an in-process store, one process. */
   readonly mode: 'server' | 'embedded';
@@ -68,6 +76,10 @@ export interface Config {
   readonly redisKeyPrefix: string;
   /** Private networks (CIDR) that logout calls to portals may reach. Default none in server mode, loopback embedded. */
   readonly outboundNetworks: readonly string[];
+  /** Whose word on the client's address is taken; from anyone else the socket's address counts. */
+  readonly trustedProxies: TrustedProxies;
+  /** Limits that replace those of `config/limits.json`, act by act; undefined: none. */
+  readonly limits: unknown;
   /** Argon2id cost (OWASP Password Storage). Default 19456 KiB, 2 passes, 1 lane. */
   readonly argon2: { readonly memoryKiB: number; readonly passes: number; readonly lanes: number };
   /** Largest document that is sealed or verified, in bytes. Default 64 MiB. */
@@ -105,6 +117,7 @@ export type RawEnv = Readonly<Record<string, string | undefined>>;
 
 /** Secrets and certificates may be given as files (`DATA_KEY_FILE=/run/secrets/data-key`), as container platforms mount them. */
 const FILE_VARIABLES = [
+  'LIMITS',
   'OUTBOUND_AUTHORITIES',
   'CLIENT_CERTIFICATE_AUTHORITIES',
   'PASSKEY_AUTHORITIES',
@@ -168,6 +181,9 @@ const variables = z.object({
     .default('yx'),
   OUTBOUND_NETWORKS: z.string().optional(),
   OUTBOUND_AUTHORITIES: z.string().optional(),
+  TRUSTED_PROXY_HEADER: z
+    .enum(['x-forwarded-for', 'forwarded'], 'is not x-forwarded-for or forwarded')
+    .default('x-forwarded-for'),
   CLIENT_CERTIFICATE_FORMAT: z
     .enum(['rfc9440', 'urlencoded-pem'], 'is not rfc9440 or urlencoded-pem')
     .default('rfc9440'),
@@ -251,6 +267,9 @@ export function toConfig(raw: RawEnv): Settings {
     passkeyAuthorities === undefined ? undefined : problemWithAuthorities(passkeyAuthorities);
   if (passkeyProblem !== undefined)
     problems.push({ variable: 'PASSKEY_AUTHORITIES', problem: passkeyProblem });
+  problems.push(...problemsWithMutualTls(raw), ...problemsWithTrustedProxies(raw));
+  const limits = parseJson(raw['LIMITS']);
+  if (limits === NOT_JSON) problems.push({ variable: 'LIMITS', problem: 'is not JSON' });
 
   const secrets = toSecrets(raw, {
     required: server,
@@ -275,6 +294,11 @@ export function toConfig(raw: RawEnv): Settings {
     redisKeyPrefix: env.REDIS_KEY_PREFIX,
     outboundNetworks,
     outboundAuthorities: raw['OUTBOUND_AUTHORITIES'] === undefined ? [] : [raw['OUTBOUND_AUTHORITIES']],
+    trustedProxies: {
+      networks: raw['TRUSTED_PROXIES']?.split(',').filter(Boolean) ?? [],
+      header: env.TRUSTED_PROXY_HEADER,
+    },
+    limits,
     argon2: { memoryKiB: env.ARGON2_MEMORY_KIB, passes: env.ARGON2_PASSES, lanes: env.ARGON2_LANES },
     documentMaxBytes: env.DOCUMENT_MAX_BYTES,
     hotPath: env.HOT_PATH === 'on',
@@ -368,6 +392,33 @@ function problemsWithMutualTls(raw: RawEnv): ConfigProblem[] {
   const originProblem = origin === undefined ? undefined : problemWithIssuer(origin);
   if (originProblem !== undefined) refuse('MUTUAL_TLS_ORIGIN', originProblem);
   return problems;
+}
+
+function problemsWithTrustedProxies(raw: RawEnv): ConfigProblem[] {
+  const { TRUSTED_PROXIES: proxies, TRUSTED_PROXY_HEADER: header } = raw;
+  const refuse = (variable: string, problem: string) => [{ variable, problem }];
+  if (proxies === undefined)
+    return header === undefined
+      ? []
+      : refuse('TRUSTED_PROXY_HEADER', 'has no meaning without TRUSTED_PROXIES');
+  return proxies
+    .split(',')
+    .filter(Boolean)
+    .flatMap((network) => {
+      if (!isNetwork(network)) return refuse('TRUSTED_PROXIES', `"${network}" is not a network in CIDR form`);
+      // Everyone could write any address then, and no limit by address would hold.
+      return network.endsWith('/0') ? refuse('TRUSTED_PROXIES', `"${network}" believes everyone`) : [];
+    });
+}
+
+const NOT_JSON = Symbol('not JSON');
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : (JSON.parse(text) as unknown);
+  } catch {
+    return NOT_JSON;
+  }
 }
 
 function problemWithAuthorities(pem: string): string | undefined {

@@ -5,15 +5,22 @@
  */
 export class AppError<Code extends string = string> extends Error {
   readonly code: Code;
+  /** After how many seconds the same can be tried again, where that is known. */
+  readonly retryAfterSeconds: number | undefined;
 
   /**
    * @param code Stable, part of the API.
    * @param message Public sentence. It carries no secret and nothing personal.
    * @param options `cause`: what went wrong underneath, for the log alone.
    */
-  constructor(code: Code, message: string, options?: ErrorOptions) {
+  constructor(
+    code: Code,
+    message: string,
+    options?: ErrorOptions & { readonly retryAfterSeconds?: number | undefined },
+  ) {
     super(message, options);
     this.code = code;
+    this.retryAfterSeconds = options?.retryAfterSeconds;
     this.name = new.target.name;
   }
 }

@@ -1,7 +1,8 @@
 /** Identifiers: a type prefix, then 48 bits of time and 80 random bits in Crockford's base 32, so that they sort by age and cannot be guessed. */
 import { randomBytes } from 'node:crypto';
 
-export type IdPrefix = 'acc' | 'org' | 'unit' | 'key' | 'cert' | 'seal' | 'slg' | 'out' | 'bcr' | 'msg';
+export type IdPrefix =
+  'acc' | 'org' | 'unit' | 'key' | 'cert' | 'seal' | 'slg' | 'out' | 'bcr' | 'msg' | 'dev';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 export type AccountId = Id<'acc'>;
 export type OrganisationId = Id<'org'>;
@@ -10,6 +11,7 @@ export type KeyId = Id<'key'>;
 export type CertificateId = Id<'cert'>;
 export type SealId = Id<'seal'>;
 export type SealingId = Id<'slg'>;
+export type DeviceId = Id<'dev'>;
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 

@@ -9,6 +9,8 @@ export interface Metrics {
   readonly requestSeconds: Histogram<'area'>;
   /** Password sign-ins, by outcome. */
   readonly signIns: Counter<'outcome'>;
+  /** Tries that were refused because a budget was used up, by what was tried and whose budget it was. */
+  readonly limited: Counter<'act' | 'scope'>;
   /** Sealings, by outcome. */
   readonly sealings: Counter<'outcome'>;
 }
@@ -36,6 +38,12 @@ export function createMetrics(): Metrics {
       name: 'yinxin_sign_ins_total',
       help: 'Password sign-ins',
       labelNames: ['outcome'],
+      registers,
+    }),
+    limited: new Counter({
+      name: 'yinxin_limited_total',
+      help: 'Tries refused because a budget was used up',
+      labelNames: ['act', 'scope'],
       registers,
     }),
     sealings: new Counter({

@@ -1,4 +1,5 @@
 /** The Redis client, tuned for many small commands. */
+import { createHash } from 'node:crypto';
 import { createClient } from 'redis';
 import type { Logger } from './logger.ts';
 
@@ -16,4 +17,22 @@ export async function connectRedis(url: string, logger: Logger) {
   client.on('error', (error: Error) => logger.error({ err: error }, 'redis'));
   await client.connect();
   return client;
+}
+
+/** Runs scripts by digest (EVALSHA), sending the text only when the server does not have it. */
+export function createScripts(
+  redis: Redis,
+): (script: string, key: string, args: string[]) => Promise<unknown> {
+  const digests = new Map<string, string>();
+  return async (script, key, args) => {
+    const digest = digests.get(script) ?? createHash('sha1').update(script).digest('hex');
+    digests.set(script, digest);
+    const options = { keys: [key], arguments: args };
+    try {
+      return await redis.evalSha(digest, options);
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return redis.eval(script, options);
+      throw error;
+    }
+  };
 }

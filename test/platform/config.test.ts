@@ -269,4 +269,39 @@ describe('configuration', () => {
   ])('the issuer %s is refused', (issuer) => {
     expect(problemsOf({ ...server(), ISSUER: issuer })).toHaveProperty('ISSUER');
   });
+
+  test('nobody is believed about where a request comes from unless named, and never everybody', () => {
+    expect(toConfig(readEnv(server())).config.trustedProxies).toEqual({
+      networks: [],
+      header: 'x-forwarded-for',
+    });
+    const { config } = toConfig(
+      readEnv({
+        ...server(),
+        TRUSTED_PROXIES: '10.0.0.0/8,2001:db8::/32',
+        TRUSTED_PROXY_HEADER: 'forwarded',
+      }),
+    );
+    expect(config.trustedProxies).toEqual({
+      networks: ['10.0.0.0/8', '2001:db8::/32'],
+      header: 'forwarded',
+    });
+    expect(problemsOf({ ...server(), TRUSTED_PROXIES: '10.0.0.0/8,0.0.0.0/0' })).toEqual({
+      TRUSTED_PROXIES: '"0.0.0.0/0" believes everyone',
+    });
+    expect(problemsOf({ ...server(), TRUSTED_PROXIES: '10.0.0.1' })).toEqual({
+      TRUSTED_PROXIES: '"10.0.0.1" is not a network in CIDR form',
+    });
+    expect(problemsOf({ ...server(), TRUSTED_PROXY_HEADER: 'forwarded' })).toEqual({
+      TRUSTED_PROXY_HEADER: 'has no meaning without TRUSTED_PROXIES',
+    });
+    expect(
+      problemsOf({ ...server(), TRUSTED_PROXIES: '10.0.0.0/8', TRUSTED_PROXY_HEADER: 'x-real-ip' }),
+    ).toEqual({ TRUSTED_PROXY_HEADER: 'is not x-forwarded-for or forwarded' });
+  });
+
+  test('limits of an operator are JSON, or named as what they are not', () => {
+    expect(toConfig(readEnv({ ...server(), LIMITS: '{"a":1}' })).config.limits).toEqual({ a: 1 });
+    expect(problemsOf({ ...server(), LIMITS: '{' })).toEqual({ LIMITS: 'is not JSON' });
+  });
 });

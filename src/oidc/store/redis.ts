@@ -2,8 +2,7 @@
  * The store of server mode. A command or script touches one key, so that Redis Cluster serves it unchanged. Commands that do not wait for
  * each other are sent together: what costs is the way there and back.
  */
-import { createHash } from 'node:crypto';
-import type { Redis } from '../../platform/redis.ts';
+import { createScripts, type Redis } from '../../platform/redis.ts';
 import { ENDED_SECONDS, type OidcStore, type StoredSession } from './store.ts';
 
 /** A record that was consumed begins with this, the time, and a colon; ciphertext in base64 never does. */
@@ -134,20 +133,4 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
       .expire(index, ttlSeconds)
       .exec();
   }
-}
-
-/** Runs scripts by digest (EVALSHA), sending the text only when the server does not have it. */
-function createScripts(redis: Redis): (script: string, key: string, args: string[]) => Promise<unknown> {
-  const digests = new Map<string, string>();
-  return async (script, key, args) => {
-    const digest = digests.get(script) ?? createHash('sha1').update(script).digest('hex');
-    digests.set(script, digest);
-    const options = { keys: [key], arguments: args };
-    try {
-      return await redis.evalSha(digest, options);
-    } catch (error) {
-      if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return redis.eval(script, options);
-      throw error;
-    }
-  };
 }

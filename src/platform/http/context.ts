@@ -9,6 +9,8 @@ export interface RequestState {
   language: Language;
   /** Large-type mode, chosen by the person. */
   largeType: boolean;
+  /** Internet address that the request came from, proxies left out. Personal: for limits, never for a log. */
+  address: string;
   /** Which part of the product answers; a closed set, for metrics and logs. */
   area: Area;
 }

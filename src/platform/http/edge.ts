@@ -1,18 +1,25 @@
 /** The outer ring of every request: trace id, security headers, one log line, metrics, and the only place where errors become answers. */
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
+import type { ClientAddress } from './client-address.ts';
 import { traceIdOf, type Area, type Context, type Middleware } from './context.ts';
 import { HttpError } from './errors.ts';
 import type { Pages } from './pages.ts';
 import { toPublicError, type PublicError } from './statuses.ts';
 
 /** Gives the request its trace id, the headers that every answer has, its log line and its metrics. */
-export function observe(parts: { issuer: string; logger: Logger; metrics: Metrics }): Middleware {
+export function observe(parts: {
+  issuer: string;
+  logger: Logger;
+  metrics: Metrics;
+  addressOf: ClientAddress;
+}): Middleware {
   const hsts = parts.issuer.startsWith('https:');
   return async function observeRequest(ctx, next) {
     const started = performance.now();
     ctx.state.traceId = traceIdOf(ctx.get('traceparent'));
     ctx.state.area = 'pages' as Area;
+    ctx.state.address = parts.addressOf(ctx.req);
     ctx.set('X-Trace-Id', ctx.state.traceId);
     ctx.set('X-Content-Type-Options', 'nosniff');
     ctx.set('X-Frame-Options', 'DENY');
@@ -49,7 +56,8 @@ export function answerErrors(parts: { logger: Logger; pages: Pages }): Middlewar
       const line = { traceId: ctx.state.traceId, errorCode: said.code, err: error };
       if (said.status >= 500) parts.logger.error(line, 'request failed');
       else parts.logger.info(line, 'request refused');
-      if (said.status === 503) ctx.set('Retry-After', '5');
+      const { retryAfterSeconds = said.status === 503 ? 5 : undefined } = said;
+      if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));
       if (wantsPage(ctx)) renderErrorPage(ctx, parts.pages, said);
       else if (ctx.state.area === 'oidc') answerAsOAuth(ctx, said);
       else {
@@ -78,7 +86,7 @@ function answerAsOAuth(ctx: Context, said: PublicError): void {
   ctx.type = 'application/json';
   ctx.body = JSON.stringify({
     error:
-      said.status === 503
+      said.status === 503 || said.status === 429
         ? 'temporarily_unavailable'
         : said.status >= 500
           ? 'server_error'
@@ -99,6 +107,7 @@ export function renderErrorPage(
     status: said.status,
     titleKey: `error.${key}.title`,
     messageKey: `error.${key}.message`,
+    ...(said.status === 429 ? waitMessage(said.retryAfterSeconds ?? 60) : {}),
     code: said.code,
     traceId: ctx.state.traceId,
     portal,
@@ -109,8 +118,17 @@ export function renderErrorPage(
   pages.render(ctx, 'error', data, { status: said.status, path });
 }
 
+/** How long to wait, in minutes or hours and never less than it takes: a person need not count seconds. */
+export function waitMessage(seconds: number): { messageKey: string; messageParams: { n: number } } {
+  const minutes = Math.ceil(seconds / 60);
+  if (minutes <= 1) return { messageKey: 'error.tooMany.minute', messageParams: { n: 1 } };
+  if (minutes < 90) return { messageKey: 'error.tooMany.minutes', messageParams: { n: minutes } };
+  return { messageKey: 'error.tooMany.hours', messageParams: { n: Math.ceil(minutes / 60) } };
+}
+
 const PAGE_MESSAGES: Readonly<Record<string, string>> = {
   NOT_FOUND: 'notFound',
+  TOO_MANY_TRIES: 'tooMany',
   FORM_FROM_ELSEWHERE: 'csrf',
   FORM_TOO_LARGE: 'tooLarge',
   DOCUMENT_TOO_LARGE: 'tooLarge',

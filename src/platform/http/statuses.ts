@@ -28,6 +28,7 @@ export const STATUSES: Readonly<Record<string, number>> = {
   LAST_WAY_IN: 409,
   CODE_WRONG: 422,
   FACTOR_EXISTS: 409,
+  TOO_MANY_TRIES: 429,
   // custody
   KEY_NOT_FOUND: 404,
   KEY_NOT_ACTIVE: 409,
@@ -77,6 +78,8 @@ export interface PublicError {
   readonly status: number;
   /** Public sentence, in English, for developers. Pages use the catalogue. */
   readonly message: string;
+  /** For the header `Retry-After`. */
+  readonly retryAfterSeconds?: number | undefined;
 }
 
 /** Errors by which the two stores say that they cannot be reached: SQLSTATE classes 08 and 57P, socket errors, the Redis client's own. */
@@ -92,7 +95,9 @@ const UNAVAILABLE_NAMES = new Set([
 export function toPublicError(error: unknown): PublicError {
   if (error instanceof AppError) {
     const status = STATUSES[error.code];
-    if (status !== undefined) return { code: error.code, status, message: error.message };
+    const { code, message, retryAfterSeconds } = error;
+    if (status !== undefined)
+      return { code, status, message, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
   }
   if (isUnavailable(error))
     return {
