@@ -16,6 +16,18 @@ export interface AuditEvents {
   'account.signed-out': { clientIds: readonly string[] };
   'account.device-added': { deviceId: string };
   'account.device-forgotten': { deviceId: string };
+  'account.merged': { into: string; evidenceId: string };
+  'account.document-released': { evidenceId: string };
+  'proofing.recorded': {
+    evidenceId: string;
+    authority: string;
+    method: string;
+    level: number;
+    result: string;
+    documentKind: string | null;
+  };
+  'register-event.applied': { issuer: string; type: string; jtiDigest: string };
+  'upstream.linked': { issuer: string };
   'consent.given': {
     clientId: string;
     scopes: readonly string[];

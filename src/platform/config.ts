@@ -7,6 +7,7 @@ import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { parseCertificate, pemToDer } from '../pki/index.ts';
 import { toSecrets, type Secrets } from './secrets.ts';
+import { toSources, type IdentitySources } from './sources.ts';
 
 /** What is wrong with one variable. */
 export interface ConfigProblem {
@@ -110,6 +111,8 @@ export interface Config {
 export interface Settings {
   readonly config: Config;
   readonly secrets: Secrets;
+  /** Where people are known from. Holds secrets. */
+  readonly sources: IdentitySources;
 }
 
 /** Raw variables: what the environment says, before any meaning. */
@@ -126,6 +129,7 @@ const FILE_VARIABLES = [
   'SMTP_URL',
   'SMS_GATEWAY_TOKEN',
   'SMS_GATEWAY_KEY',
+  'IDENTITY_SOURCES',
   'KEY_ENCRYPTION_KEY',
   'DATA_KEY',
   'DATA_KEY_OTHERS',
@@ -271,13 +275,22 @@ export function toConfig(raw: RawEnv): Settings {
   const limits = parseJson(raw['LIMITS']);
   if (limits === NOT_JSON) problems.push({ variable: 'LIMITS', problem: 'is not JSON' });
 
+  const sources = toSources(raw['IDENTITY_SOURCES'], mode);
+  if ('problem' in sources) problems.push({ variable: 'IDENTITY_SOURCES', problem: sources.problem });
+
   const secrets = toSecrets(raw, {
     required: server,
     developmentDirectory: parsed.data?.KEYS_DIRECTORY ?? 'keys',
     writeDevelopment: problems.length === 0,
   });
   if ('problems' in secrets) problems.push(...secrets.problems);
-  if (!parsed.success || issuer === undefined || 'problems' in secrets || problems.length > 0)
+  if (
+    !parsed.success ||
+    issuer === undefined ||
+    'problems' in secrets ||
+    'problem' in sources ||
+    problems.length > 0
+  )
     throw new ConfigError(problems);
 
   const env = parsed.data;
@@ -329,7 +342,7 @@ export function toConfig(raw: RawEnv): Settings {
     dataDirectory: env.DATA_DIRECTORY,
     keysDirectory: env.KEYS_DIRECTORY,
   };
-  return { config: deepFreeze(config), secrets: secrets.value };
+  return { config: deepFreeze(config), secrets: secrets.value, sources: deepFreeze(sources.value) };
 }
 
 function problemsWithMessages(raw: RawEnv): ConfigProblem[] {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 
 export type IdPrefix =
   'acc' | 'org' | 'unit' | 'key' | 'cert' | 'seal' | 'slg' | 'out' | 'bcr' | 'msg' | 'dev';
+  'acc' | 'org' | 'unit' | 'key' | 'cert' | 'seal' | 'slg' | 'out' | 'bcr' | 'msg' | 'prf' | 'pra' | 'lnk';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 export type AccountId = Id<'acc'>;
 export type OrganisationId = Id<'org'>;
@@ -12,6 +13,8 @@ export type CertificateId = Id<'cert'>;
 export type SealId = Id<'seal'>;
 export type SealingId = Id<'slg'>;
 export type DeviceId = Id<'dev'>;
+/** Evidence of one proofing. */
+export type EvidenceId = Id<'prf'>;
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 

@@ -43,15 +43,19 @@ export class OutboundRefused extends Error {
   }
 }
 
+export type OutboundFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
+
 /**
  * A `fetch` that checks the address it really connects to, so that a name which resolves to a private address is refused as well.
  * @param networks Registered private networks, in CIDR form.
  * @param authorities Certificate authorities (PEM) that are trusted besides the public ones.
+ * @param identity Certificate and key (PEM) that are shown to servers which ask for one.
  */
 export function createOutboundFetch(
   networks: readonly string[],
   authorities: readonly string[] = [],
-): (url: string | URL, init?: RequestInit) => Promise<Response> {
+  identity?: { readonly certificate: string; readonly key: string },
+): OutboundFetch {
   const registered = toBlockList(networks);
   const allowed = (address: string) => {
     const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
@@ -68,7 +72,13 @@ export function createOutboundFetch(
     });
   };
   const ca = authorities.length > 0 ? [...rootCertificates, ...authorities] : undefined;
-  const dispatcher = new Agent({ connect: { lookup, ...(ca ? { ca } : {}) } });
+  const dispatcher = new Agent({
+    connect: {
+      lookup,
+      ...(ca ? { ca } : {}),
+      ...(identity ? { cert: identity.certificate, key: identity.key } : {}),
+    },
+  });
   return async (url, init) => {
     // The resolver is not asked about a literal address.
     const literal = new URL(url).hostname.replace(/^\[|\]$/g, '');
