@@ -1,6 +1,7 @@
 -- What was done to find out who the holder of an account is: kept for ever, refusals included. It names nobody.
 CREATE TABLE proofing_evidence (
   id text PRIMARY KEY,
+  sequence bigint GENERATED ALWAYS AS IDENTITY,
   account_id text NOT NULL REFERENCES accounts (id),
   authority text NOT NULL,
   trust_framework text NOT NULL,
@@ -18,7 +19,7 @@ CREATE TABLE proofing_evidence (
   -- Since when it proves nothing any more.
   superseded_at timestamptz
 );
-CREATE INDEX proofing_evidence_by_account ON proofing_evidence (account_id, id);
+CREATE INDEX proofing_evidence_by_account ON proofing_evidence (account_id, sequence);
 CREATE FUNCTION keep_evidence() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'UPDATE' THEN

@@ -101,12 +101,17 @@ export interface Persons {
    * @throws {ProofingError} LINK_OVER: done, expired, another account than the one that holds the document, or it changed meanwhile.
    */
   link(link: string, accountId: string, shown: string): Promise<AccountId>;
-  /** Takes the document away from an account, which falls to the level that needs none. For operators and registers. */
-  release(
+  /** The account that holds a document, in any state, locked until the transaction ends. */
+  lockHolder(tx: Queryable, document: Document): Promise<AccountId | undefined>;
+  /**
+   * Ends what an account's document proves: it falls to the level that needs none. For operators and registers.
+   * @param options.keep Whether the account goes on to hold the document, so that nobody else can be proofed with it.
+   */
+  withdraw(
     tx: Queryable,
     accountId: string,
     source: Source,
-    result: 'withdrawn' | 'conflict',
+    options: { readonly result: 'withdrawn' | 'conflict'; readonly keep: boolean },
   ): Promise<EvidenceId>;
   /** Gives the document of an account another name or number, as its register says. @returns false: another account holds the number. */
   amend(
@@ -350,7 +355,7 @@ export function createPersons(parts: {
 
     async evidence(accountId) {
       const rows = await db.query<EvidenceRow>(
-        `SELECT ${EVIDENCE} FROM proofing_evidence e WHERE e.account_id = $1 ORDER BY e.id DESC`,
+        `SELECT ${EVIDENCE} FROM proofing_evidence e WHERE e.account_id = $1 ORDER BY e.sequence DESC`,
         [accountId],
       );
       return rows.map(toEvidence);
@@ -446,11 +451,21 @@ export function createPersons(parts: {
         return into;
       }),
 
-    async release(tx, accountId, source, result) {
+    async lockHolder(tx, document) {
+      const [row] = await tx.query<{ account_id: AccountId }>(
+        `SELECT d.account_id FROM verified_documents d JOIN accounts a ON a.id = d.account_id
+          WHERE d.number_index = $1 FOR UPDATE`,
+        [indexOf(document)],
+      );
+      return row?.account_id;
+    },
+
+    async withdraw(tx, accountId, source, { result, keep }) {
       const [row] = await tx.query<{ kind: DocumentKind }>(
-        'DELETE FROM verified_documents WHERE account_id = $1 RETURNING kind',
+        'SELECT kind FROM verified_documents WHERE account_id = $1 FOR UPDATE',
         [accountId],
       );
+      if (!keep) await tx.query('DELETE FROM verified_documents WHERE account_id = $1', [accountId]);
       await supersede(tx, accountId);
       const id = await addEvidence(tx, accountId, source, { documentKind: row?.kind, level: 0, result });
       await tx.query('UPDATE accounts SET proofing = LEAST(proofing, $2) WHERE id = $1', [
