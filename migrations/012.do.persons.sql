@@ -78,12 +78,14 @@ ALTER TABLE accounts ADD COLUMN merged_into text REFERENCES accounts (id);
 CREATE TABLE upstream_links (
   issuer text NOT NULL,
   subject_index bytea NOT NULL,
+  -- Encrypted.
+  subject bytea NOT NULL,
   account_id text NOT NULL REFERENCES accounts (id),
   created_at timestamptz NOT NULL,
   PRIMARY KEY (issuer, subject_index)
 );
 CREATE INDEX upstream_links_by_account ON upstream_links (account_id);
-CREATE TRIGGER upstream_links_tell AFTER INSERT OR UPDATE OR DELETE ON upstream_links
+CREATE TRIGGER upstream_links_tell AFTER INSERT OR UPDATE OF account_id OR DELETE ON upstream_links
   FOR EACH ROW EXECUTE FUNCTION tell_identifier_changed();
 
 -- Events that registers reported (RFC 8417), each once. `settled_at`: sessions have been ended and portals told.
@@ -95,6 +97,12 @@ CREATE TABLE register_events (
   received_at timestamptz NOT NULL,
   settled_at timestamptz,
   PRIMARY KEY (issuer, jti)
+);
+
+-- The key of the numbers that portals see in place of ID numbers: made once, kept for ever, encrypted.
+CREATE TABLE relation_keys (
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+  key bytea NOT NULL
 );
 
 -- Live checks of invented people.

@@ -1,6 +1,7 @@
 /** Who people are, for tests: rooms with persons and the register of invented people, and what those people type. */
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { newId, type AccountId } from '../../src/platform/ids.ts';
+import { toDataKeys } from '../../src/platform/data-keys.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Db } from '../../src/platform/db/db.ts';
 import {
@@ -23,12 +24,12 @@ export function openProofing(
     onMerge?: Parameters<typeof createPersons>[0]['onMerge'];
   } = {},
 ) {
-  const dataKey = createSecretKey(randomBytes(32));
+  const dataKeys = toDataKeys(createSecretKey(randomBytes(32)));
   const register = createFictionalRegister({ ...rooms, liveCheckUri: LIVE_CHECK_URI });
-  const persons = createPersons({ ...rooms, dataKey, onMerge: options.onMerge ?? [] });
+  const persons = createPersons({ ...rooms, dataKeys, onMerge: options.onMerge ?? [] });
   const authorities = options.authorities ?? [register];
-  const proofing = createProofing({ ...rooms, dataKey, persons, authorities });
-  return { dataKey, register, persons, proofing };
+  const proofing = createProofing({ ...rooms, dataKeys, persons, authorities });
+  return { dataKeys, register, persons, proofing };
 }
 
 /** An account that nothing leads to. */

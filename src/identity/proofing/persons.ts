@@ -2,13 +2,13 @@
  * Persons: which document an account belongs to, and the evidence for it. A document belongs to one account at a time; two accounts that
  * turn out to be one person's become one, after both were shown to be theirs.
  */
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import type { AuditLog } from '../../audit/index.ts';
 import { createBlindIndex, createCipher } from '../../platform/cipher.ts';
 import type { Clock } from '../../platform/clock.ts';
+import type { DataKeys } from '../../platform/data-keys.ts';
 import { only, type Db, type Queryable } from '../../platform/db/db.ts';
 import { newId, type AccountId, type EvidenceId, type Id } from '../../platform/ids.ts';
-import { deriveKey, type Secrets } from '../../platform/secrets.ts';
 import {
   documentKey,
   readDocument,
@@ -101,7 +101,7 @@ export interface Persons {
    * @throws {ProofingError} LINK_OVER: done, expired, another account than the one that holds the document, or it changed meanwhile.
    */
   link(link: string, accountId: string, shown: string): Promise<AccountId>;
-  /** The account that holds a document, in any state, locked until the transaction ends. */
+  /** The account that holds a document, in any state. It and the document are locked until the transaction ends. */
   lockHolder(tx: Queryable, document: Document): Promise<AccountId | undefined>;
   /**
    * Ends what an account's document proves: it falls to the level that needs none. For operators and registers.
@@ -126,7 +126,7 @@ export interface Persons {
    * A number for a document that portals of one sector see in place of its own: the same for the same document, whatever account holds it;
    * different in every sector. 32 bytes, base64url.
    */
-  relationHash(document: Document, sector: string): string;
+  relationHash(document: Document, sector: string): Promise<string>;
 }
 
 /** How long both accounts of a person can be shown to be theirs. */
@@ -167,15 +167,16 @@ export function createPersons(parts: {
   db: Db;
   clock: Clock;
   audit: AuditLog;
-  dataKey: Secrets['dataKey'];
+  dataKeys: DataKeys;
   /** What else belongs to an account and goes with it when it is closed into another. */
   onMerge: readonly ((tx: Queryable, from: AccountId, into: AccountId) => Promise<void>)[];
 }): Persons {
   const { db, clock, audit } = parts;
-  const blindIndex = createBlindIndex(parts.dataKey, 'verified-document');
-  const cipher = createCipher(deriveKey(parts.dataKey, 'field/verified-document'));
-  const relationKey = deriveKey(parts.dataKey, 'relation-hash');
-  const indexOf = (document: Document) => Buffer.from(blindIndex(documentKey(document)));
+  const blindIndex = createBlindIndex(parts.dataKeys, 'verified-document');
+  const cipher = createCipher(parts.dataKeys, 'field/verified-document');
+  let relationKey: Promise<Uint8Array> | undefined;
+  /** Where a document may lie. */
+  const indexesOf = (document: Document) => blindIndex.all(documentKey(document));
 
   function seal(accountId: string, document: Document, name: string): Uint8Array {
     const { number, issuingCountry } = document;
@@ -255,6 +256,29 @@ export function createPersons(parts: {
       throw new ProofingError('ACCOUNT_NOT_ACTIVE', 'The account cannot be used.');
   }
 
+  /** The index under which an account's document lies. */
+  async function indexOf(on: Queryable, accountId: string): Promise<Uint8Array | undefined> {
+    const [row] = await on.query<{ number_index: Uint8Array }>(
+      'SELECT number_index FROM verified_documents WHERE account_id = $1',
+      [accountId],
+    );
+    return row?.number_index;
+  }
+
+  function isAmong(index: Uint8Array, document: Document): boolean {
+    return indexesOf(document).some((each) => Buffer.from(index).equals(each));
+  }
+
+  /** Who holds a document, in any state. Nobody else comes to hold it until the transaction ends. */
+  async function holderIn(tx: Queryable, document: Document): Promise<AccountId | undefined> {
+    await blindIndex.lock(tx, documentKey(document));
+    const [row] = await tx.query<{ account_id: AccountId }>(
+      'SELECT account_id FROM verified_documents WHERE number_index = ANY($1)',
+      [indexesOf(document)],
+    );
+    return row?.account_id;
+  }
+
   async function supersede(tx: Queryable, accountId: string): Promise<void> {
     await tx.query(
       `UPDATE proofing_evidence SET superseded_at = $2
@@ -266,32 +290,20 @@ export function createPersons(parts: {
   async function settleIn(tx: Queryable, accountId: string, proof: Proof): Promise<Settled> {
     const now = clock.now();
     const { document, level } = proof;
-    const index = indexOf(document);
+    // Of parallel writers of one number one passes; the others wait for it, and then find whose it is.
+    const holder = (await holderIn(tx, document)) ?? accountId;
     await lock(tx, [accountId]);
-    const [own] = await tx.query<{ number_index: Uint8Array }>(
-      'SELECT number_index FROM verified_documents WHERE account_id = $1',
-      [accountId],
-    );
-    if (own && !index.equals(own.number_index)) throw differs();
+    const own = await indexOf(tx, accountId);
+    if (own && !isAmong(own, document)) throw differs();
+    const mine = holder === accountId;
     const evidenceId = newId('prf', now);
-    const record = seal(accountId, document, proof.name);
-    // Of parallel writers of one number the database lets one pass; the others wait for it, and then find whose it is.
-    await tx.query(
-      `INSERT INTO verified_documents (account_id, number_index, kind, record, evidence_id, verified_at)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-      [accountId, index, document.kind, record, evidenceId, now],
-    );
-    const held = only(
-      await tx.query<{ account_id: AccountId }>(
-        'SELECT account_id FROM verified_documents WHERE number_index = $1',
-        [index],
-      ),
-    );
-    const mine = held.account_id === accountId;
+    const index = blindIndex.current(documentKey(document));
     if (mine)
       await tx.query(
-        'UPDATE verified_documents SET record = $2, evidence_id = $3, verified_at = $4 WHERE account_id = $1',
-        [accountId, record, evidenceId, now],
+        `INSERT INTO verified_documents (account_id, number_index, kind, record, evidence_id, verified_at)
+           VALUES ($1, $2, $3, $4, $5, $6)
+           ON CONFLICT (account_id) DO UPDATE SET number_index = $2, record = $4, evidence_id = $5, verified_at = $6`,
+        [accountId, index, document.kind, seal(accountId, document, proof.name), evidenceId, now],
       );
     const found: Found = { documentKind: document.kind, level, result: mine ? 'confirmed' : 'taken' };
     await addEvidence(tx, accountId, proof, found, evidenceId);
@@ -309,15 +321,7 @@ export function createPersons(parts: {
     await tx.query(
       `INSERT INTO account_links (id, account_id, holder_id, number_index, evidence_id, state, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $7)`,
-      [
-        link,
-        accountId,
-        held.account_id,
-        index,
-        evidenceId,
-        now,
-        new Date(now.getTime() + LINK_SECONDS * 1000),
-      ],
+      [link, accountId, holder, index, evidenceId, now, new Date(now.getTime() + LINK_SECONDS * 1000)],
     );
     await recorded(tx, accountId, proof, evidenceId, found);
     return { kind: 'taken', link };
@@ -347,8 +351,8 @@ export function createPersons(parts: {
     async holder(document) {
       const [row] = await db.query<{ account_id: AccountId }>(
         `SELECT d.account_id FROM verified_documents d JOIN accounts a ON a.id = d.account_id AND a.state = 'active'
-          WHERE d.number_index = $1`,
-        [indexOf(document)],
+          WHERE d.number_index = ANY($1)`,
+        [indexesOf(document)],
       );
       return row?.account_id;
     },
@@ -378,11 +382,8 @@ export function createPersons(parts: {
     },
 
     async checkDocument(accountId, document) {
-      const [row] = await db.query<{ number_index: Uint8Array }>(
-        'SELECT number_index FROM verified_documents WHERE account_id = $1',
-        [accountId],
-      );
-      if (row && !indexOf(document).equals(row.number_index)) throw differs();
+      const index = await indexOf(db, accountId);
+      if (index && !isAmong(index, document)) throw differs();
     },
 
     async linkedHolder(link, accountId) {
@@ -452,12 +453,9 @@ export function createPersons(parts: {
       }),
 
     async lockHolder(tx, document) {
-      const [row] = await tx.query<{ account_id: AccountId }>(
-        `SELECT d.account_id FROM verified_documents d JOIN accounts a ON a.id = d.account_id
-          WHERE d.number_index = $1 FOR UPDATE`,
-        [indexOf(document)],
-      );
-      return row?.account_id;
+      const holder = await holderIn(tx, document);
+      if (holder !== undefined) await tx.query('SELECT id FROM accounts WHERE id = $1 FOR UPDATE', [holder]);
+      return holder;
     },
 
     async withdraw(tx, accountId, source, { result, keep }) {
@@ -484,12 +482,8 @@ export function createPersons(parts: {
       const before = open(accountId, row);
       const document = change.document ?? before.document;
       const name = change.name ?? before.name;
-      const index = indexOf(document);
-      const [other] = await tx.query(
-        'SELECT account_id FROM verified_documents WHERE number_index = $1 AND account_id <> $2 FOR UPDATE',
-        [index, accountId],
-      );
-      if (other) return false;
+      const holder = await holderIn(tx, document);
+      if (holder !== undefined && holder !== accountId) return false;
       const { proofing } = only(
         await tx.query<{ proofing: number }>('SELECT proofing FROM accounts WHERE id = $1', [accountId]),
       );
@@ -499,7 +493,14 @@ export function createPersons(parts: {
       await tx.query(
         `UPDATE verified_documents SET number_index = $2, kind = $3, record = $4, evidence_id = $5, verified_at = $6
           WHERE account_id = $1`,
-        [accountId, index, document.kind, seal(accountId, document, name), evidenceId, clock.now()],
+        [
+          accountId,
+          blindIndex.current(documentKey(document)),
+          document.kind,
+          seal(accountId, document, name),
+          evidenceId,
+          clock.now(),
+        ],
       );
       return true;
     },
@@ -512,11 +513,25 @@ export function createPersons(parts: {
       await tx.query('DELETE FROM account_addresses WHERE account_id = $1', [accountId]);
     },
 
-    relationHash: (document, sector) =>
-      createHmac('sha256', relationKey)
+    async relationHash(document, sector) {
+      relationKey ??= loadRelationKey();
+      relationKey.catch(() => (relationKey = undefined));
+      return createHmac('sha256', await relationKey)
         .update(JSON.stringify([sector, documentKey(document)]))
-        .digest('base64url'),
+        .digest('base64url');
+    },
   };
+
+  /** The one key for ever: portals keep what it makes, so it outlives every data key. */
+  async function loadRelationKey(): Promise<Uint8Array> {
+    const row = only(
+      await db.query<{ key: Uint8Array }>(
+        `INSERT INTO relation_keys (key) VALUES ($1) ON CONFLICT (singleton) DO UPDATE SET key = relation_keys.key RETURNING key`,
+        [cipher.encrypt(randomBytes(32), 'relation-key')],
+      ),
+    );
+    return cipher.decrypt(row.key, 'relation-key');
+  }
 }
 
 function differs(): ProofingError {

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { createCipher } from '../../platform/cipher.ts';
 import type { Clock } from '../../platform/clock.ts';
+import type { DataKeys } from '../../platform/data-keys.ts';
 import type { Db, Queryable } from '../../platform/db/db.ts';
 import { newId, type Id } from '../../platform/ids.ts';
-import { deriveKey, type Secrets } from '../../platform/secrets.ts';
 import {
   COMPARED,
   LIVE_CHECKED,
@@ -96,13 +96,13 @@ const ATTEMPT_SECONDS = 1800;
 export function createProofing(parts: {
   db: Db;
   clock: Clock;
-  dataKey: Secrets['dataKey'];
+  dataKeys: DataKeys;
   persons: Persons;
   /** The first that knows a kind of document is asked about it. */
   authorities: readonly ProofingAuthority[];
 }): Proofing {
   const { db, clock, persons, authorities } = parts;
-  const cipher = createCipher(deriveKey(parts.dataKey, 'field/proofing-attempt'));
+  const cipher = createCipher(parts.dataKeys, 'field/proofing-attempt');
   const authorityFor = (kind: DocumentKind) => authorities.find(({ kinds }) => kinds.includes(kind));
   const kinds = DOCUMENT_KINDS.filter((kind) => authorityFor(kind) !== undefined);
 
