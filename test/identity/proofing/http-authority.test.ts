@@ -1,5 +1,5 @@
 import { createHash, createHmac, createSecretKey, randomBytes, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -19,7 +19,7 @@ interface Seen {
 let server: Server;
 let origin: string;
 let seen: Seen[];
-let answers: ((response: import('node:http').ServerResponse) => void)[];
+let answers: ((response: ServerResponse) => void)[];
 const clock = new TestClock();
 
 beforeAll(async () => {
@@ -45,7 +45,7 @@ beforeEach(() => {
 
 const json =
   (body: unknown, status = 200) =>
-  (response: import('node:http').ServerResponse) =>
+  (response: ServerResponse) =>
     void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 
 const SECRET = randomBytes(32).toString('base64');
@@ -188,8 +188,8 @@ test('anything that the contract does not know is unavailability, and is not tri
     json({ result: 'refused' }, 201),
     json({ error: 'unknown_client' }, 401),
     json([]),
-    (response: import('node:http').ServerResponse) => void response.writeHead(200).end('not json'),
-    (response: import('node:http').ServerResponse) => void response.writeHead(200).end('x'.repeat(20_000)),
+    (response: ServerResponse) => void response.writeHead(200).end('not json'),
+    (response: ServerResponse) => void response.writeHead(200).end('x'.repeat(20_000)),
   ]) {
     seen = [];
     answers = [answer];
