@@ -2,8 +2,20 @@
 import { randomBytes } from 'node:crypto';
 
 export type IdPrefix =
-  'acc' | 'org' | 'unit' | 'key' | 'cert' | 'seal' | 'slg' | 'out' | 'bcr' | 'msg' | 'dev';
-  'acc' | 'org' | 'unit' | 'key' | 'cert' | 'seal' | 'slg' | 'out' | 'bcr' | 'msg' | 'prf' | 'pra' | 'lnk';
+  | 'acc'
+  | 'org'
+  | 'unit'
+  | 'key'
+  | 'cert'
+  | 'seal'
+  | 'slg'
+  | 'out'
+  | 'bcr'
+  | 'msg'
+  | 'dev'
+  | 'prf'
+  | 'pra'
+  | 'lnk';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 export type AccountId = Id<'acc'>;
 export type OrganisationId = Id<'org'>;
