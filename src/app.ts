@@ -126,6 +126,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       audit,
       dataKeys: secrets.dataKeys,
       passwords,
+      messages,
       serviceName: SERVICE_NAME,
     });
     const limits = createLimits({

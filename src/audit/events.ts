@@ -6,6 +6,8 @@ export interface AuditEvents {
   /** A way to sign in was added or taken away. */
   'account.factor-added': { method: string };
   'account.factor-removed': { method: string };
+  'account.recovery-codes-made': { codes: number };
+  'account.recovery-code-used': { left: number };
   'account.state-changed': { state: string };
   'account.sessions-ended': { reason: string; sessions: number };
   'account.proofed': { level: number; method: string };

@@ -8,5 +8,6 @@ export class IdentityError extends AppError<
   | PasswordProblem
   | 'CREDENTIALS_WRONG'
   | 'CODE_WRONG'
+  | 'CODE_OVER'
   | 'FACTOR_EXISTS'
 > {}

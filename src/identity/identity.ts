@@ -5,16 +5,21 @@ import type { DataKeys } from '../platform/data-keys.ts';
 import type { Db } from '../platform/db/db.ts';
 import { createAccounts, type Accounts } from './accounts.ts';
 import { amrOf, methodsOf, type Factors } from './assurance.ts';
+import { createOneTimeCodes, type OneTimeCodes } from './credentials/one-time-codes.ts';
 import { passwordProblem, type PasswordHasher } from './credentials/password.ts';
 import { createPasswords, type Passwords } from './credentials/passwords.ts';
+import { createRecoveryCodes, type RecoveryCodes } from './credentials/recovery-codes.ts';
 import type { Showing } from './credentials/showing.ts';
 import { createTotp, type Totp } from './credentials/totp.ts';
 import { IdentityError } from './errors.ts';
 import { parseIdentifier } from './identifiers.ts';
+import type { MessageSender } from './messages/messages.ts';
 
 export interface Identity extends Omit<Accounts, 'open'> {
   readonly passwords: Passwords;
   readonly totp: Totp;
+  readonly oneTimeCodes: OneTimeCodes;
+  readonly recoveryCodes: RecoveryCodes;
   /** What is wrong with a registration before it is tried; every problem at once, for the form. */
   check(registration: { identifier: string; password: string }): IdentityError['code'][];
   /**
@@ -32,6 +37,7 @@ export function createIdentity(parts: {
   audit: AuditLog;
   dataKeys: DataKeys;
   passwords: PasswordHasher;
+  messages: MessageSender;
   /** Name of the service, as authenticator apps show it. */
   serviceName: string;
 }): Identity {
@@ -51,6 +57,8 @@ export function createIdentity(parts: {
     ...accounts,
     passwords,
     totp: createTotp({ ...parts, issuerName: parts.serviceName }),
+    oneTimeCodes: createOneTimeCodes(parts),
+    recoveryCodes: createRecoveryCodes(parts),
     check,
 
     async register(registration) {

@@ -17,6 +17,8 @@ export type { LimitStore } from './protection/store/store.ts';
 export { createAccountCache, type AccountCache } from './account-cache.ts';
 export { createPasswordHasher, PASSWORD_MIN_LENGTH, type PasswordHasher } from './credentials/password.ts';
 export type { Showing } from './credentials/showing.ts';
+export type { CodePurpose } from './credentials/one-time-codes.ts';
+export { RECOVERY_CODES } from './credentials/recovery-codes.ts';
 export type { TotpSetup } from './credentials/totp.ts';
 export {
   amrOf,
@@ -44,4 +46,4 @@ export type { TakeOnce } from './credentials/passkey-challenges.ts';
 export { createCarriers, type Carriers } from './messages/carriers.ts';
 export type { DevelopmentOutbox } from './messages/development.ts';
 export { createMessages, type MessageSender, type Messages } from './messages/messages.ts';
-export { masked, type Address, type Channel } from './messages/address.ts';
+export { addressOf, identifierOf, masked, type Address, type Channel } from './messages/address.ts';

@@ -9,6 +9,7 @@ import {
 } from '../../src/identity/index.ts';
 import { toDataKeys } from '../../src/platform/data-keys.ts';
 import { silentLogger } from '../support/logger.ts';
+import { recordedMessages } from '../support/messages.ts';
 import { openRooms, type Rooms } from '../support/rooms.ts';
 
 let rooms: Rooms;
@@ -24,6 +25,7 @@ beforeAll(async () => {
     logger: silentLogger,
   });
   identity = createIdentity({
+    messages: recordedMessages(),
     ...rooms,
     dataKeys: toDataKeys(createSecretKey(randomBytes(32))),
     passwords,

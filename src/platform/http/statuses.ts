@@ -27,6 +27,7 @@ export const STATUSES: Readonly<Record<string, number>> = {
   PASSKEY_NOT_FOUND: 404,
   LAST_WAY_IN: 409,
   CODE_WRONG: 422,
+  CODE_OVER: 410,
   FACTOR_EXISTS: 409,
   TOO_MANY_TRIES: 429,
   NUMBER_LENGTH: 422,

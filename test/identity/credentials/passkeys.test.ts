@@ -13,6 +13,7 @@ import { toDataKeys } from '../../../src/platform/data-keys.ts';
 import { issue, issueCa, type Holder } from '../../pki/support.ts';
 import { Authenticator, type AuthenticatorTraits, type Deviation } from '../../support/authenticator.ts';
 import { silentLogger } from '../../support/logger.ts';
+import { recordedMessages } from '../../support/messages.ts';
 import { openRooms, type Rooms } from '../../support/rooms.ts';
 
 const origin = 'https://id.example.cn';
@@ -45,7 +46,13 @@ beforeAll(async () => {
     pepper: createSecretKey(randomBytes(32)),
     logger: silentLogger,
   });
-  identity = createIdentity({ ...rooms, dataKeys, passwords, serviceName: 'Test' });
+  identity = createIdentity({
+    ...rooms,
+    dataKeys,
+    passwords,
+    messages: recordedMessages(),
+    serviceName: 'Test',
+  });
   passkeys = open();
 });
 afterAll(() => rooms.db.close());

@@ -1,0 +1,134 @@
+/**
+ * Recovery codes (look-up secrets, NIST SP 800-63B-4, section 3.1.2): ten codes on paper for the day on which a phone is lost. Each is good
+ * once. They have 80 random bits, so a digest needs neither salt nor key.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { AuditLog } from '../../audit/index.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Db, Transaction } from '../../platform/db/db.ts';
+import type { AccountId } from '../../platform/ids.ts';
+import { IdentityError } from '../errors.ts';
+import type { Showing } from './showing.ts';
+
+export const RECOVERY_CODES = 10;
+const CODE_BYTES = 10;
+/** Crockford's base 32: no letter that is taken for a digit. */
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+
+export interface RecoveryCodes {
+  /**
+   * Gives an account a new set; the one before is good no more.
+   * @returns the codes, four groups of four. They are shown to the person now and can be had from nowhere later.
+   */
+  generate(accountId: AccountId, tx?: Transaction): Promise<string[]>;
+  /**
+   * Uses one up, typed with or without hyphens, in any case. Of any number who send it at once one gets through.
+   * @throws {IdentityError} CODE_WRONG
+   */
+  check(attempt: { accountId: string; code: string }): Promise<Showing>;
+  /** How many are left. */
+  left(accountId: string): Promise<number>;
+  /** Takes all of them away. @returns whether there were any. */
+  remove(accountId: string): Promise<boolean>;
+}
+
+export function createRecoveryCodes(parts: { db: Db; clock: Clock; audit: AuditLog }): RecoveryCodes {
+  const { db, clock, audit } = parts;
+
+  async function generateIn(tx: Transaction, accountId: AccountId): Promise<string[]> {
+    const codes = Array.from({ length: RECOVERY_CODES }, newCode);
+    // Two sets made at once would stand side by side.
+    await tx.query('SELECT id FROM accounts WHERE id = $1 FOR UPDATE', [accountId]);
+    await tx.query('DELETE FROM recovery_codes WHERE account_id = $1', [accountId]);
+    await tx.query(
+      `INSERT INTO recovery_codes (account_id, digest, created_at)
+         SELECT $1, decode(digest, 'hex'), $3 FROM unnest($2::text[]) AS digest`,
+      [accountId, codes.map((code) => digestOf(accountId, code).toString('hex')), clock.now()],
+    );
+    await audit.record(tx, {
+      type: 'account.recovery-codes-made',
+      actor: accountId,
+      subject: accountId,
+      detail: { codes: RECOVERY_CODES },
+    });
+    return codes.map((code) => code.replaceAll(/(.{4})(?=.)/g, '$1-'));
+  }
+
+  return {
+    generate: (accountId, tx) =>
+      tx ? generateIn(tx, accountId) : db.transaction((own) => generateIn(own, accountId)),
+
+    async check({ accountId, code }) {
+      const plain = normalised(code);
+      const at = clock.now();
+      const id = await db.transaction(async (tx) => {
+        const [taken] = await tx.query<{ account_id: AccountId }>(
+          `UPDATE recovery_codes r SET used_at = $3 FROM accounts a
+            WHERE r.account_id = $1 AND r.digest = $2 AND r.used_at IS NULL AND a.id = r.account_id AND a.state = 'active'
+            RETURNING r.account_id`,
+          [accountId, digestOf(accountId, plain), at],
+        );
+        if (!taken) throw new IdentityError('CODE_WRONG', 'The code is not right, or was used already.');
+        const left = await leftOf(tx, accountId);
+        await audit.record(tx, {
+          type: 'account.recovery-code-used',
+          actor: accountId,
+          subject: accountId,
+          detail: { left },
+        });
+        return taken.account_id;
+      });
+      return { accountId: id, method: 'recovery', at };
+    },
+
+    left: (accountId) => leftOf(db, accountId),
+
+    remove(accountId) {
+      return db.transaction(async (tx) => {
+        const removed = await tx.query(
+          'DELETE FROM recovery_codes WHERE account_id = $1 RETURNING account_id',
+          [accountId],
+        );
+        if (removed.length === 0) return false;
+        await audit.record(tx, {
+          type: 'account.factor-removed',
+          actor: accountId,
+          subject: accountId,
+          detail: { method: 'recovery' },
+        });
+        return true;
+      });
+    },
+  };
+}
+
+async function leftOf(db: Pick<Db, 'query'>, accountId: string): Promise<number> {
+  const [row] = await db.query<{ n: number }>(
+    'SELECT count(*) AS n FROM recovery_codes WHERE account_id = $1 AND used_at IS NULL',
+    [accountId],
+  );
+  return row?.n ?? 0;
+}
+
+function newCode(): string {
+  let bits = 0n;
+  for (const byte of randomBytes(CODE_BYTES)) bits = (bits << 8n) | BigInt(byte);
+  let code = '';
+  for (let i = 0; i < (CODE_BYTES * 8) / 5; i++, bits >>= 5n) code = ALPHABET[Number(bits & 31n)] + code;
+  return code;
+}
+
+/** What people type for the same code: other letters' forms, and those that Crockford's alphabet leaves out for their likeness. */
+function normalised(text: string): string {
+  return text
+    .slice(0, 100)
+    .normalize('NFKC')
+    .toLowerCase()
+    .replaceAll(/[\s\p{Pd}]/gu, '')
+    .replaceAll('o', '0')
+    .replaceAll(/[il]/g, '1');
+}
+
+function digestOf(accountId: string, code: string): Buffer {
+  return createHash('sha256').update(`${accountId}:${code}`).digest();
+}
