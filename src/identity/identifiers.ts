@@ -8,6 +8,14 @@ export interface Identifier {
   readonly value: string;
 }
 
+/** One spelling of what was typed to name an account, whether or not it can be an identifier at all. */
+export function spelled(text: string): string {
+  const identifier = parseIdentifier(text);
+  return identifier
+    ? `${identifier.kind}:${identifier.value}`
+    : `none:${text.normalize('NFKC').trim().toLowerCase()}`;
+}
+
 const PHONE = /^(?:\+?86)?(1[3-9]\d{9})$/;
 const USERNAME = /^[a-z][a-z0-9._-]{3,31}$/;
 /** The dot-atom of RFC 5322, section 3.2.3, at a host name with a dot; other forms are legal, and nobody has them. */

@@ -12,14 +12,16 @@ import { createRecoveryCodes, type RecoveryCodes } from './credentials/recovery-
 import type { Showing } from './credentials/showing.ts';
 import { createTotp, type Totp } from './credentials/totp.ts';
 import { IdentityError } from './errors.ts';
-import { parseIdentifier } from './identifiers.ts';
 import type { MessageSender } from './messages/messages.ts';
+import { createDevices, type Devices } from './protection/devices.ts';
+import { parseIdentifier } from './identifiers.ts';
 
 export interface Identity extends Omit<Accounts, 'open'> {
   readonly passwords: Passwords;
   readonly totp: Totp;
   readonly oneTimeCodes: OneTimeCodes;
   readonly recoveryCodes: RecoveryCodes;
+  readonly devices: Devices;
   /** What is wrong with a registration before it is tried; every problem at once, for the form. */
   check(registration: { identifier: string; password: string }): IdentityError['code'][];
   /**
@@ -59,6 +61,7 @@ export function createIdentity(parts: {
     totp: createTotp({ ...parts, issuerName: parts.serviceName }),
     oneTimeCodes: createOneTimeCodes(parts),
     recoveryCodes: createRecoveryCodes(parts),
+    devices: createDevices({ ...parts, account: accounts.account }),
     check,
 
     async register(registration) {

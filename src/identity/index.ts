@@ -2,7 +2,7 @@
 export { createIdentity, type Identity } from './identity.ts';
 export type { Account } from './accounts.ts';
 export { IdentityError } from './errors.ts';
-export { createDevices, type Arrival, type Devices, type KnownDevice } from './protection/devices.ts';
+export type { Arrival, Devices, KnownDevice } from './protection/devices.ts';
 export {
   createLimits,
   LimitError,
@@ -11,6 +11,8 @@ export {
   type Attempt,
   type Limits,
 } from './protection/limits.ts';
+export { judge, type Sign } from './protection/risk.ts';
+export { spelled } from './identifiers.ts';
 export { createMemoryLimitStore } from './protection/store/memory.ts';
 export { createRedisLimitStore } from './protection/store/redis.ts';
 export type { LimitStore } from './protection/store/store.ts';

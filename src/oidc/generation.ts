@@ -32,6 +32,7 @@ import { apiResource, CODE_CHALLENGE_OPTIONAL, toConfiguration, TTL } from './co
 import { createConsents } from './consents.ts';
 import { limitEndpoints } from './endpoint-limits.ts';
 import { exactEndpoints } from './endpoints.ts';
+import { createGuard } from './guard.ts';
 import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
@@ -115,6 +116,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   const certificates = createClientCertificates(config.mutualTls, clock);
   const refreshGrace = createRefreshGrace({ records, certificateOf: certificates.senderOf });
   const backchannel = createBackchannel(parts);
+  const guard = createGuard({ ...parts, issuer: config.issuer });
   const outboundFetch = createOutboundFetch(
     config.outboundNetworks,
     config.outboundAuthorities,
@@ -276,7 +278,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       boundedRequests(),
       certificates.atOrigin,
       ownReturn(config.issuer),
-      interactionRoutes({ ...parts, provider, records, consents, ownPages, restarts }),
+      interactionRoutes({ ...parts, guard, provider, records, consents, ownPages, restarts }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
       manageRegistrations(portals),
       limitEndpoints(parts),

@@ -10,6 +10,8 @@ export const MESSAGE_KINDS = [
   'recoveryCode',
   'changeCode',
   'registrationTaken',
+  'newDevice',
+  'newUnknownDevice',
 ] as const;
 export type MessageKind = (typeof MESSAGE_KINDS)[number];
 

@@ -8,8 +8,11 @@ import { networkOf, parseAddress } from '../../platform/address.ts';
 import { createBlindIndex, createCipher } from '../../platform/cipher.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
-import type { Db } from '../../platform/db/db.ts';
+import type { Db, Transaction } from '../../platform/db/db.ts';
 import { newId, type AccountId, type DeviceId } from '../../platform/ids.ts';
+import type { Account, Accounts } from '../accounts.ts';
+import type { Address } from '../messages/address.ts';
+import type { MessageSender } from '../messages/messages.ts';
 import { createDeviceCookie } from './device-cookie.ts';
 import { deviceNameOf, type DeviceName } from './device-name.ts';
 import type { Facts } from './risk.ts';
@@ -22,6 +25,8 @@ export interface Arrival {
   readonly address: string;
   /** Header `User-Agent`. */
   readonly userAgent: string;
+  /** BCP 47 tag of the catalogue that its pages are in. */
+  readonly language: string;
 }
 
 export interface KnownDevice extends DeviceName {
@@ -38,7 +43,8 @@ export interface Devices {
   /** What is known of an arrival at an account that nobody is signed in to yet. */
   factsOf(accountId: AccountId, arrival: Arrival): Promise<Omit<Facts, 'failures'>>;
   /**
-   * Remembers device and network, when a sign-in is finished.
+   * Remembers device and network, when a sign-in is finished. Of a device that is new the owner is told at every address that was shown to
+   * be theirs, unless it is the first of all.
    * @returns the device, whether the account knew it, and the cookie's new value; undefined: the browser has a newer one already.
    */
   remember(
@@ -58,8 +64,15 @@ const MAX_KEPT = 100;
 /** In this time after a token was replaced, its predecessor comes from another tab, which must not replace it again. */
 const SAME_MOMENT_MS = 60_000;
 
-export function createDevices(parts: { db: Db; clock: Clock; audit: AuditLog; dataKeys: DataKeys }): Devices {
-  const { db, clock, audit } = parts;
+export function createDevices(parts: {
+  db: Db;
+  clock: Clock;
+  audit: AuditLog;
+  dataKeys: DataKeys;
+  messages: MessageSender;
+  account: Accounts['account'];
+}): Devices {
+  const { db, clock, audit, messages } = parts;
   const cookies = createDeviceCookie(parts.dataKeys);
   const cipher = createCipher(parts.dataKeys, 'field/device-name');
   const networkIndex = createBlindIndex(parts.dataKeys, 'known-network');
@@ -109,14 +122,44 @@ export function createDevices(parts: { db: Db; clock: Clock; audit: AuditLog; da
     return row?.id;
   }
 
+  /**
+   * Tells of a new device, in the language of the newest one that is known: whoever has just come chose their own.
+   */
+  async function tell(tx: Transaction, account: Account, device: StoredName): Promise<void> {
+    const [newest] = await tx.query<{ id: DeviceId; name: Uint8Array }>(
+      'SELECT id, name FROM known_devices WHERE account_id = $1 ORDER BY last_seen_at DESC, id DESC LIMIT 1',
+      [account.id],
+    );
+    const [before] = await tx.query('SELECT 1 FROM known_networks WHERE account_id = $1 LIMIT 1', [
+      account.id,
+    ]);
+    if (!before) return;
+    const { browser, system } = device;
+    const { language } = newest ? toStoredName(cipher.decrypt(newest.name, newest.id)) : device;
+    for (const { channel, value } of addressesOf(account))
+      await messages.send(
+        {
+          channel,
+          to: value,
+          language,
+          ...(browser !== undefined && system !== undefined
+            ? { kind: 'newDevice' as const, parameters: { browser, system } }
+            : { kind: 'newUnknownDevice' as const, parameters: {} }),
+        },
+        tx,
+      );
+  }
+
   async function add(accountId: AccountId, arrival: Arrival, token: Uint8Array): Promise<DeviceId> {
     const now = clock.now();
     const id = newId('dev', now);
-    const name = Buffer.from(JSON.stringify(deviceNameOf(arrival.userAgent)));
+    const name = { ...deviceNameOf(arrival.userAgent), language: arrival.language };
+    const account = await parts.account(accountId);
     await db.transaction(async (tx) => {
+      if (account) await tell(tx, account, name);
       await tx.query(
         `INSERT INTO known_devices (id, account_id, digest, name, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $4, $5, $5)`,
-        [id, accountId, digestOf(token), cipher.encrypt(name, id), now],
+        [id, accountId, digestOf(token), cipher.encrypt(Buffer.from(JSON.stringify(name)), id), now],
       );
       await tx.query(
         `INSERT INTO known_networks (account_id, digest, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $3)
@@ -187,13 +230,17 @@ export function createDevices(parts: { db: Db; clock: Clock; audit: AuditLog; da
         [accountId, MAX_KEPT],
       );
       const current = await recognise(accountId, cookie);
-      return rows.map((row) => ({
-        ...toDeviceName(cipher.decrypt(row.name, row.id)),
-        id: row.id,
-        firstSeenAt: row.first_seen_at,
-        lastSeenAt: row.last_seen_at,
-        current: row.id === current,
-      }));
+      return rows.map((row) => {
+        const name = toStoredName(cipher.decrypt(row.name, row.id));
+        return {
+          browser: name.browser,
+          system: name.system,
+          id: row.id,
+          firstSeenAt: row.first_seen_at,
+          lastSeenAt: row.last_seen_at,
+          current: row.id === current,
+        };
+      });
     },
 
     forget: (accountId, deviceId) =>
@@ -214,7 +261,19 @@ export function createDevices(parts: { db: Db; clock: Clock; audit: AuditLog; da
   };
 }
 
-function toDeviceName(json: Uint8Array): DeviceName {
-  const { browser, system } = JSON.parse(Buffer.from(json).toString('utf8')) as Partial<DeviceName>;
-  return { browser, system };
+/** As it lies in the database, encrypted. */
+interface StoredName extends Partial<DeviceName> {
+  readonly language: string;
+}
+
+function toStoredName(json: Uint8Array): StoredName {
+  return JSON.parse(Buffer.from(json).toString('utf8')) as StoredName;
+}
+
+/** Where the owner of an account is reached for certain. */
+function addressesOf({ phone, phoneVerified, email, emailVerified }: Account): Address[] {
+  return [
+    ...(phone !== undefined && phoneVerified ? [{ channel: 'sms' as const, value: phone }] : []),
+    ...(email !== undefined && emailVerified ? [{ channel: 'email' as const, value: email }] : []),
+  ];
 }

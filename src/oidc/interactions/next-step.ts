@@ -33,6 +33,8 @@ export interface Standing {
   /** The level of proofing that was reached in this interaction. */
   readonly proofed: number | undefined;
   readonly declined: boolean;
+  /** The sign-in comes from where it never did before, or after many guesses. */
+  readonly unusual: boolean;
 }
 
 export interface Demands {
@@ -53,6 +55,9 @@ export function nextStep(
   if (!account) return { kind: 'sign-in' };
   if (demands.anew && methodsOf(shownNow).length === 0)
     return { kind: 'factor', methods: account.methods.filter((method) => FIRST_FACTORS.has(method)) };
+  // Whatever level is wanted: what was guessed or found is not enough from where nobody expects the person.
+  const further = standing.unusual ? secondFactors(account, methodsOf(shownNow)) : [];
+  if (further.length > 0) return { kind: 'factor', methods: further };
   const { fullWithinSeconds } = demands;
   if (
     fullWithinSeconds !== undefined &&

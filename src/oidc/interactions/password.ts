@@ -13,7 +13,7 @@ export interface SignInPage {
 
 export function passwordPages(
   router: Router<RequestState>,
-  { identity, forms, metrics }: InteractionParts,
+  { identity, forms, metrics, guard }: InteractionParts,
   { visiting, render }: Visits,
   steps: Steps,
 ): SignInPage {
@@ -57,7 +57,10 @@ export function passwordPages(
       if (password === '') missing.push({ field: 'password', key: 'error.passwordMissing' });
       if (missing.length > 0) return renderSignIn(ctx, visit, identifier, missing);
       try {
-        await steps.proceed(ctx, visit, await identity.passwords.authenticate({ identifier, password }));
+        const showing = await guard.attempt(ctx, 'password', { typed: identifier }, () =>
+          identity.passwords.authenticate({ identifier, password }),
+        );
+        await steps.proceed(ctx, visit, showing);
       } catch (error) {
         if (!(error instanceof IdentityError)) throw error;
         metrics.signIns.inc({ outcome: 'refused' });
@@ -72,11 +75,10 @@ export function passwordPages(
       const form = await forms.read(ctx);
       const password = form.get('password') ?? '';
       try {
-        await steps.proceed(
-          ctx,
-          visit,
-          await identity.passwords.confirm({ accountId: account.id, password }),
+        const showing = await guard.attempt(ctx, 'password', { accountId: account.id }, () =>
+          identity.passwords.confirm({ accountId: account.id, password }),
         );
+        await steps.proceed(ctx, visit, showing);
       } catch (error) {
         if (!(error instanceof IdentityError)) throw error;
         const key = password === '' ? 'error.passwordMissing' : 'error.passwordWrong';

@@ -14,6 +14,8 @@ export interface Progress {
   readonly proofed?: number | undefined;
   /** The person said no to setting up what a wish would need. */
   readonly declined?: boolean | undefined;
+  /** Whether the sign-in is unusual, as it was when something was first shown. */
+  readonly unusual?: boolean | undefined;
   /** The secret of an authenticator app that is being set up, in base 32. */
   readonly totpSecret?: string | undefined;
 }

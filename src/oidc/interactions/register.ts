@@ -7,7 +7,7 @@ import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
 export function registrationPages(
   router: Router<RequestState>,
-  { identity, forms }: InteractionParts,
+  { identity, forms, guard }: InteractionParts,
   { visiting, render }: Visits,
   steps: Steps,
 ): void {
@@ -42,6 +42,7 @@ export function registrationPages(
       if (form.get('passwordAgain') !== registration.password)
         problems.push({ field: 'passwordAgain', key: 'error.passwordMismatch' });
       if (problems.length > 0) return renderRegister(ctx, visit, registration.identifier, problems);
+      await guard.count(ctx, 'registration');
       try {
         await steps.proceed(ctx, visit, await identity.register(registration));
       } catch (error) {

@@ -61,7 +61,7 @@ export interface Steps {
 const STANDING_WILL_DO: ReadonlySet<string> = new Set(['assurance', 'full_authentication', 'no_session']);
 
 export function createSteps(parts: InteractionParts, visits: Visits): Steps {
-  const { provider, clock, identity, means, metrics } = parts;
+  const { provider, clock, identity, means, metrics, guard } = parts;
   const progressStore = createProgressStore(parts.records);
   const ways: Way[] = [];
   const enrolments: Enrolment[] = [];
@@ -86,6 +86,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
         factors: { ...sessionFactors, ...shownNow },
         proofed: progress?.proofed,
         declined: progress?.declined === true,
+        unusual: progress?.unusual === true,
       },
     };
   }
@@ -127,6 +128,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
     const newest = Math.max(0, ...methodsOf(shownNow).map((method) => shownNow[method] ?? 0));
     if (newest > 0) {
       await identity.signedIn({ accountId: account.id, factors: shownNow, clientId: visit.portal.clientId });
+      await guard.remember(ctx, account.id);
       metrics.signIns.inc({ outcome: 'accepted' });
     }
     const { loginTs } = newest > 0 ? { loginTs: newest } : await ownSession(provider, ctx);
@@ -152,6 +154,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
         ...same,
         accountId: showing.accountId,
         factors: { ...same?.factors, [showing.method]: at },
+        unusual: same?.unusual ?? (await guard.signsOf(ctx, showing.accountId)).length > 0,
       });
     }
     const { standing } = await standingOf(ctx, visit);

@@ -9,7 +9,7 @@ import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
 export function totpPages(
   router: Router<RequestState>,
-  { identity, forms }: InteractionParts,
+  { identity, forms, guard }: InteractionParts,
   { over, render }: Visits,
   steps: Steps,
 ): void {
@@ -28,7 +28,10 @@ export function totpPages(
     steps.knowing(async (ctx, visit, account) => {
       const code = (await forms.read(ctx)).get('code') ?? '';
       try {
-        await steps.proceed(ctx, visit, await identity.totp.check({ accountId: account.id, code }));
+        const showing = await guard.attempt(ctx, 'one-time-code', { accountId: account.id }, () =>
+          identity.totp.check({ accountId: account.id, code }),
+        );
+        await steps.proceed(ctx, visit, showing);
       } catch (error) {
         if (!(error instanceof IdentityError)) throw error;
         await steps.ask(ctx, visit, way, [{ field: 'code', key: codeProblem(code) }]);

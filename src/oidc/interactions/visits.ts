@@ -1,14 +1,16 @@
 /** A person's visit to the pages of one interaction: which portal sent them, how its pages are shown, how it ends. */
 import type Provider from 'oidc-provider';
 import { errors } from 'oidc-provider';
-import type { Identity, Means } from '../../identity/index.ts';
+import { LimitError, type Identity, type Means } from '../../identity/index.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Context, Middleware } from '../../platform/http/context.ts';
+import { waitMessage } from '../../platform/http/edge.ts';
 import type { Forms } from '../../platform/http/forms.ts';
 import type { Pages } from '../../platform/http/pages.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import { portalName, type Portal, type Portals, type Resources } from '../../portals/index.ts';
 import type { Consents } from '../consents.ts';
+import type { Guard } from '../guard.ts';
 import type { OwnPages } from '../own-pages.ts';
 import type { Records } from '../records.ts';
 import type { Interaction } from './consent.ts';
@@ -21,6 +23,7 @@ export interface InteractionParts {
   readonly identity: Identity;
   /** What people can come by while they sign in. */
   readonly means: Means;
+  readonly guard: Guard;
   readonly portals: Portals;
   readonly resources: Resources;
   readonly restarts: Restarts;
@@ -86,7 +89,13 @@ export function createVisits(parts: InteractionParts): Visits {
       const clientId = interaction?.params['client_id'];
       const portal = typeof clientId === 'string' ? await portals.find(clientId) : undefined;
       if (!interaction || !portal) return over(ctx);
-      await handle(ctx, { interaction, portal, base: `/interaction/${interaction.uid}` });
+      const visit = { interaction, portal, base: `/interaction/${interaction.uid}` };
+      try {
+        await handle(ctx, visit);
+      } catch (error) {
+        if (!(error instanceof LimitError)) throw error;
+        renderLimited(ctx, visit, error);
+      }
     },
 
     async finish(ctx, result) {
@@ -97,32 +106,47 @@ export function createVisits(parts: InteractionParts): Visits {
       ctx.redirect(returnTo);
     },
 
-    render(ctx, view, { interaction, portal, base }, data, path = base) {
-      // A device has no address to go back to.
-      const redirectUri = interaction.params['redirect_uri'];
-      const common = {
-        portal: {
-          name: portalName(portal, ctx.state.language.code),
-          host: new URL(portal.homeUri).host,
-          sandbox: portal.state === 'sandbox',
-          // OpenID Connect Dynamic Client Registration 1.0, section 2.
-          policyUri: portal.metadata.policy_uri,
-          termsUri: portal.metadata.tos_uri,
-        },
-        cancelAction: `${base}/cancel`,
-        errors: [],
-      };
-      const { errors: problems } = data as { errors?: readonly FieldError[] };
-      pages.render(
-        ctx,
-        view,
-        { ...common, ...data },
-        {
-          status: problems && problems.length > 0 ? 422 : 200,
-          formTargets: typeof redirectUri === 'string' ? [new URL(redirectUri).origin] : [],
-          path,
-        },
-      );
-    },
+    render,
   };
+
+  /** The way stays open for whoever can sign in by something that cannot be guessed. */
+  function renderLimited(ctx: Context, visit: Visit, { retryAfterSeconds = 60 }: LimitError): void {
+    render(ctx, 'limited', visit, { ...waitMessage(retryAfterSeconds), otherHref: visit.base });
+    ctx.status = 429;
+    ctx.set('Retry-After', String(retryAfterSeconds));
+  }
+
+  function render(
+    ctx: Context,
+    view: string,
+    { interaction, portal, base }: Visit,
+    data: object,
+    path = base,
+  ): void {
+    // A device has no address to go back to.
+    const redirectUri = interaction.params['redirect_uri'];
+    const common = {
+      portal: {
+        name: portalName(portal, ctx.state.language.code),
+        host: new URL(portal.homeUri).host,
+        sandbox: portal.state === 'sandbox',
+        // OpenID Connect Dynamic Client Registration 1.0, section 2.
+        policyUri: portal.metadata.policy_uri,
+        termsUri: portal.metadata.tos_uri,
+      },
+      cancelAction: `${base}/cancel`,
+      errors: [],
+    };
+    const { errors: problems } = data as { errors?: readonly FieldError[] };
+    pages.render(
+      ctx,
+      view,
+      { ...common, ...data },
+      {
+        status: problems && problems.length > 0 ? 422 : 200,
+        formTargets: typeof redirectUri === 'string' ? [new URL(redirectUri).origin] : [],
+        path,
+      },
+    );
+  }
 }

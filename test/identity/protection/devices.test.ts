@@ -1,8 +1,10 @@
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createDevices, type Devices } from '../../../src/identity/protection/devices.ts';
-import { toDataKeys } from '../../../src/platform/data-keys.ts';
+import type { Account } from '../../../src/identity/index.ts';
+import { toDataKeys, type DataKeys } from '../../../src/platform/data-keys.ts';
 import { newId, type AccountId } from '../../../src/platform/ids.ts';
+import { recordedMessages } from '../../support/messages.ts';
 import { openRooms, type Rooms } from '../../support/rooms.ts';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0';
@@ -13,9 +15,26 @@ describe('known devices', () => {
   const secrets = [randomBytes(32), randomBytes(32)].map((bytes) => createSecretKey(bytes));
   const [older, newer] = [toDataKeys(secrets[0]!), toDataKeys(secrets[1]!, [secrets[0]!])];
 
+  const messages = recordedMessages();
+  const reachable = new Set<string>();
+  const open = (dataKeys: DataKeys) =>
+    createDevices({
+      ...rooms,
+      dataKeys,
+      messages,
+      account: async (id) =>
+        ({
+          id,
+          phone: '+8613900000000',
+          phoneVerified: reachable.has(id),
+          email: 'somebody@example.cn',
+          emailVerified: reachable.has(id),
+        }) as Account,
+    });
+
   beforeAll(async () => {
     rooms = await openRooms();
-    devices = createDevices({ ...rooms, dataKeys: older });
+    devices = open(older);
   });
 
   async function openAccount(): Promise<AccountId> {
@@ -30,6 +49,7 @@ describe('known devices', () => {
     cookie,
     address,
     userAgent: FIREFOX,
+    language: 'en',
   });
 
   test('a device is new once, then known, under a cookie that changes each time', async () => {
@@ -147,7 +167,7 @@ describe('known devices', () => {
   test('another data key still knows the devices and networks of the one before', async () => {
     const account = await openAccount();
     const first = await devices.remember(account, arrival(undefined));
-    const rotated = createDevices({ ...rooms, dataKeys: newer });
+    const rotated = open(newer);
     expect(await rotated.factsOf(account, arrival(first.cookie))).toMatchObject({
       knownDevice: true,
       knownNetwork: true,
@@ -155,8 +175,51 @@ describe('known devices', () => {
     rooms.clock.advance(3600);
     const second = await rotated.remember(account, arrival(first.cookie));
     expect(second).toMatchObject({ id: first.id, isNew: false });
-    const later = createDevices({ ...rooms, dataKeys: toDataKeys(secrets[1]!) });
+    const later = open(toDataKeys(secrets[1]!));
     expect(await later.recognise(account, second.cookie)).toBe(first.id);
+  });
+
+  test('of a new device the owner is told at every address that is certain, in the language of the device before', async () => {
+    const account = await openAccount();
+    reachable.add(account);
+    const told = () => messages.sent.splice(0);
+    told();
+    const first = await devices.remember(account, { ...arrival(undefined), language: 'zh-CN' });
+    expect(told()).toEqual([]);
+    rooms.clock.advance(120);
+    await devices.remember(account, { ...arrival(first.cookie), language: 'en' });
+    expect(told()).toEqual([]);
+    rooms.clock.advance(120);
+    await devices.remember(account, { ...arrival(undefined), language: 'en' });
+    const about = {
+      kind: 'newDevice',
+      language: 'zh-CN',
+      parameters: { browser: 'Firefox', system: 'Linux' },
+    };
+    expect(told()).toEqual([
+      { channel: 'sms', to: '+8613900000000', ...about },
+      { channel: 'email', to: 'somebody@example.cn', ...about },
+    ]);
+    await devices.remember(account, { ...arrival(undefined), userAgent: 'curl/8' });
+    expect(told().map(({ kind }) => kind)).toEqual(['newUnknownDevice', 'newUnknownDevice']);
+    const unreachable = await openAccount();
+    await devices.remember(unreachable, arrival(undefined));
+    await devices.remember(unreachable, arrival(undefined));
+    expect(told()).toEqual([]);
+  });
+
+  test('a device is not remembered when its owner could not be told', async () => {
+    const account = await openAccount();
+    reachable.add(account);
+    await devices.remember(account, arrival(undefined));
+    const failing = createDevices({
+      ...rooms,
+      dataKeys: older,
+      messages: { ...messages, send: () => Promise.reject(new Error('away')) },
+      account: async (id) => ({ id, phone: '+8613900000000', phoneVerified: true }) as Account,
+    });
+    await expect(failing.remember(account, arrival(undefined))).rejects.toThrow('away');
+    expect(await devices.list(account, undefined)).toHaveLength(1);
   });
 
   test('devices are listed by browser and system, the last one first, and can be forgotten by their owner alone', async () => {

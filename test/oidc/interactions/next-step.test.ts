@@ -24,7 +24,15 @@ const step = (
   const { levels = [], minimum, ...rest } = demands;
   const shownNow = standing.shownNow ?? {};
   return nextStep(
-    { account: undefined, factors: shownNow, proofed: undefined, declined: false, ...standing, shownNow },
+    {
+      account: undefined,
+      factors: shownNow,
+      proofed: undefined,
+      declined: false,
+      unusual: false,
+      ...standing,
+      shownNow,
+    },
     { wanted: { levels, essential: false, minimum }, anew: false, fullWithinSeconds: undefined, ...rest },
     { now: NOW, means: { proofing } },
   );
@@ -49,6 +57,24 @@ describe('a sign-in', () => {
       kind: 'proofing',
       level: 3,
       optional: false,
+    });
+  });
+
+  test('that is unusual asks for a second factor whatever level is wanted, if the account has one', () => {
+    const standing = { account: account(1, ['pwd', 'otp']), shownNow: { pwd: NOW }, unusual: true };
+    expect(step(standing)).toEqual({ kind: 'factor', methods: ['otp'] });
+    // What an older session has shown does not speak for who is here now.
+    expect(step({ ...standing, factors: { pwd: NOW, otp: NOW - 60 } })).toEqual({
+      kind: 'factor',
+      methods: ['otp'],
+    });
+    expect(step({ ...standing, shownNow: { pwd: NOW, otp: NOW } })).toEqual({ kind: 'done' });
+    expect(step({ ...standing, account: account(1) })).toEqual({ kind: 'done' });
+    expect(step({ ...standing, account: account(1, ['pwd', 'email']) })).toEqual({ kind: 'done' });
+    expect(
+      step({ account: account(1, ['pwd', 'otp', 'swk']), shownNow: { swk: NOW }, unusual: true }),
+    ).toEqual({
+      kind: 'done',
     });
   });
 
