@@ -14,6 +14,7 @@ import {
   createMessages,
   createPasswordHasher,
   createRedisLimitStore,
+  IDENTITY_TABLES,
   toLimitPlan,
   type Identity,
   type Messages,
@@ -24,7 +25,9 @@ import {
   createOidc,
   createRedisStore,
   createTokenKeys,
+  OIDC_TABLES,
   SCOPES,
+  storeHolding,
   type LogoutOutbox,
   type Oidc,
   type TokenKeys,
@@ -54,6 +57,7 @@ import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { connectRedis } from './platform/redis.ts';
 import { createPortals, createResources, ownPortal, type Portals, type Resources } from './portals/index.ts';
+import { createRotation, joinProcesses, tableHolding, type Rotation } from './rotation/index.ts';
 import { createSeals, type Seals } from './seals/index.ts';
 
 export interface App {
@@ -70,6 +74,8 @@ export interface App {
   readonly logouts: LogoutOutbox;
   /** Messages to people. */
   readonly messages: Messages;
+  /** Brings everything under the current data key. */
+  readonly rotation: Rotation;
   /** Locks an account: it signs in nowhere, and everywhere it is signed in ends. */
   lockAccount(accountId: string, actor: string): Promise<void>;
   /** Changes a password; every session that was begun with the old one ends. @throws {IdentityError} */
@@ -109,6 +115,8 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       clock,
       signer: once(() => providerSigner(custody, 'audit')),
     });
+    const presence = await joinProcesses({ db, clock, audit, logger, dataKeys: secrets.dataKeys });
+    closing.unshift(() => presence.leave());
     const custody = createCustody({ db, clock, audit, keyEncryptionKey: secrets.keyEncryptionKey });
     const passwords = await createPasswordHasher({
       cost: config.argon2,
@@ -162,11 +170,12 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     closing.unshift(() => logouts.stop());
     const tokenKeys = await createTokenKeys({ db, clock, audit, custody, logger, plan: config.tokenKeys });
     closing.unshift(() => tokenKeys.stop());
+    const store = redis ? createRedisStore(redis, config.redisKeyPrefix) : createMemoryStore(clock);
     const oidc: Oidc = await createOidc({
       config,
       secrets,
       db,
-      store: redis ? createRedisStore(redis, config.redisKeyPrefix) : createMemoryStore(clock),
+      store,
       clock,
       logger,
       metrics,
@@ -185,6 +194,21 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       logouts,
     });
 
+    const rotation = createRotation({
+      db,
+      clock,
+      audit,
+      logger,
+      metrics,
+      dataKeys: secrets.dataKeys,
+      presence,
+      holdings: [
+        ...[...IDENTITY_TABLES, ...OIDC_TABLES].map((table) => tableHolding(table, secrets.dataKeys)),
+        storeHolding(store, secrets.dataKeys),
+      ],
+    });
+    closing.unshift(() => rotation.stop());
+
     const koa = new Koa<RequestState>({ keys: [...secrets.cookieKeys] });
     koa.silent = true;
     speakFor(config.issuer, koa);
@@ -193,7 +217,11 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     koa.use(
       operations({
         metrics,
-        checks: { database: () => db.query('SELECT 1'), ...(redis ? { redis: () => redis.ping() } : {}) },
+        checks: {
+          database: () => db.query('SELECT 1'),
+          ...(redis ? { redis: () => redis.ping() } : {}),
+          'data keys': () => presence.check(),
+        },
         stopping: () => stopping,
       }),
     );
@@ -227,6 +255,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       seals,
       logouts,
       messages,
+      rotation,
       async lockAccount(accountId, actor) {
         await identity.setState(accountId, 'locked', actor);
         await oidc.signOutEverywhere(accountId, 'account-locked', actor);
@@ -247,6 +276,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
         );
         const server = await listen(listener, config);
         closing.unshift(() => server.stop(config.drainSeconds * 1000));
+        rotation.start();
         return server.port;
       },
       async stop() {

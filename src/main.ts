@@ -1,5 +1,6 @@
 /** The command line. Only this file reads the environment and the arguments. */
 import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ZodError, prettifyError } from 'zod';
 import { createApp, type App } from './app.ts';
@@ -12,6 +13,7 @@ import { openPglite } from './platform/db/pglite.ts';
 import { AppError } from './platform/errors.ts';
 import { createLogger } from './platform/logger.ts';
 import { provision } from './provision.ts';
+import type { Pass, Rotation } from './rotation/index.ts';
 
 const USAGE = `yinxin <command>
 
@@ -31,6 +33,9 @@ const USAGE = `yinxin <command>
                       record how sure it is who the holder is: 0 nothing checked ... 4 in person
   keys                the keys that sign tokens
   keys rotate [--now] announce new ones, which sign by schedule; --now: at once, and the old ones are gone
+  data-keys           what is encrypted under which data key, and which keys nobody needs any more
+  data-keys rotate [--wait]
+                      look everything through again and bring it under DATA_KEY; --wait: until it is done
   logouts [resend]    logout calls that portals have not accepted; resend puts those given up back
   messages [resend]   messages that no gateway or mail server has taken, without address and text; resend puts those given up back
   audit check         walk the audit chain and name the first thing that is wrong
@@ -44,6 +49,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], env: RawEnv) => Promise
   portals,
   accounts,
   keys,
+  'data-keys': dataKeys,
   logouts,
   messages,
   audit,
@@ -175,6 +181,57 @@ async function keys([act, ...rest]: string[], env: RawEnv): Promise<number> {
       print(`${key.keyId} ${key.alg} ${key.state} since ${key.since.toISOString()}`);
     return 0;
   });
+}
+
+async function dataKeys([act, ...rest]: string[], env: RawEnv): Promise<number> {
+  const { values } = parseArgs({ args: rest, options: { wait: { type: 'boolean', default: false } } });
+  if (act !== undefined && act !== 'rotate') return usage();
+  return withApp(env, async ({ rotation }) => {
+    if (act === 'rotate') await rotation.again();
+    if (act === 'rotate' && !values.wait)
+      print('Everything will be looked through, once no process encrypts with another key.');
+    if (values.wait) await rotateToTheEnd(rotation);
+    const counted = await rotation.count();
+    for (const { name, records } of counted) {
+      const sum = [...records.values()].reduce((total, n) => total + n, 0);
+      print(
+        `${name} ${sum} records${[...records].map(([id, n]) => `, ${n} under ${id || 'a key not named'}`).join('')}`,
+      );
+    }
+    for (const key of await rotation.keys()) {
+      const standing = key.current
+        ? 'encrypts'
+        : !key.known
+          ? 'is not known here'
+          : key.empty
+            ? 'has nothing under it and may be dropped'
+            : 'is still needed';
+      print(`key ${key.id} ${standing}`);
+    }
+    return 0;
+  });
+}
+
+/** Works, or watches another process work, until there is nothing left; says how far it is when that has changed. */
+async function rotateToTheEnd(rotation: Rotation): Promise<void> {
+  let said = '';
+  for (;;) {
+    const outcome = await rotation.step();
+    const passes = await rotation.passes();
+    const [records, left] = [sumOf(passes, 'records'), sumOf(passes, 'recordsLeft')];
+    const line =
+      outcome === 'waits'
+        ? 'waiting: a process still encrypts with another key'
+        : `${records === 0 ? 100 : Math.floor((100 * (records - left)) / records)} % of ${records} records`;
+    if (line !== said) print(line);
+    said = line;
+    if (outcome === 'done') return;
+    if (outcome !== 'worked') await setTimeout(1000);
+  }
+}
+
+function sumOf(passes: readonly Pass[], field: 'records' | 'recordsLeft'): number {
+  return passes.reduce((sum, pass) => sum + pass[field], 0);
 }
 
 /** Runs `work` with the program started but not listening. */

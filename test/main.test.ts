@@ -161,6 +161,10 @@ describe('yinxin', () => {
     expect(await run('portals')).toContain('hainan suspended');
     await run('portals', 'approve', 'hainan');
     expect(await run('portals', 'token', '--seconds', '60')).toMatch(/^[\w-]{43}\n$/);
+    expect(await run('data-keys')).toMatch(
+      /^account_identifiers \d+ records[\s\S]*\nkey [0-9a-f]{16} encrypts\n$/,
+    );
+    expect(await run('data-keys', 'rotate', '--wait')).toContain('100 % of');
     const before = await run('keys');
     expect(before.match(/ES256 signing|RS256 signing/g)).toHaveLength(2);
     const rotated = await run('keys', 'rotate');
@@ -184,7 +188,15 @@ describe('yinxin', () => {
   });
 
   test('says how it is used when it is not understood', async () => {
-    for (const args of [[], ['sing'], ['audit'], ['provision'], ['keys', 'lose'], ['accounts', 'lock']])
+    for (const args of [
+      [],
+      ['sing'],
+      ['audit'],
+      ['provision'],
+      ['keys', 'lose'],
+      ['data-keys', 'lose'],
+      ['accounts', 'lock'],
+    ])
       expect(await runProcess(args, {})).toMatchObject({
         code: 2,
         output: expect.stringContaining('yinxin <command>') as string,

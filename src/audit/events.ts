@@ -52,6 +52,8 @@ export interface AuditEvents {
     publicKeyDigest: string;
   };
   'key.destroyed': { owner: string };
+  'data-key.introduced': Record<string, never>;
+  'data-key.emptied': Record<string, never>;
   'token-key.changed': { alg: string; state: string };
   'certificate.issued': { profile: string; keyId: string; fingerprint: string; notAfter: string };
   'seal.registered': { unitId: string; code: string; certificateId: string; drawingDigest: string };

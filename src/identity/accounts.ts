@@ -5,6 +5,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { DataKeys } from '../platform/data-keys.ts';
 import type { Db, Queryable } from '../platform/db/db.ts';
 import { newId, type AccountId } from '../platform/ids.ts';
+import type { EncryptedTable } from '../rotation/index.ts';
 import type { Assurable, Method } from './assurance.ts';
 import { IdentityError } from './errors.ts';
 import { parseIdentifier, type Identifier, type IdentifierKind } from './identifiers.ts';
@@ -71,6 +72,23 @@ interface AccountRow {
   readonly verified_at: Date | null;
 }
 
+/** How identifiers lie in the database. */
+export const IDENTIFIERS = {
+  table: 'account_identifiers',
+  key: { kind: 'text', blind_index: 'bytea' },
+  reads: ['account_id'],
+  values: { value: { purpose: 'field/account-identifier', context: (row) => row['account_id'] } },
+  indexes: {
+    blind_index: {
+      purpose: 'account-identifier',
+      of: ({ kind = '' }, { value }) => value && indexed({ kind, value }),
+    },
+  },
+} as const satisfies EncryptedTable;
+
+/** Of what the blind index is made. */
+const indexed = ({ kind, value }: { kind: string; value: string }) => `${kind}:${value}`;
+
 export function createAccounts(parts: {
   db: Db;
   clock: Clock;
@@ -78,9 +96,8 @@ export function createAccounts(parts: {
   dataKeys: DataKeys;
 }): Accounts {
   const { db, clock, audit } = parts;
-  const blindIndex = createBlindIndex(parts.dataKeys, 'account-identifier');
-  const cipher = createCipher(parts.dataKeys, 'field/account-identifier');
-  const indexed = ({ kind, value }: Identifier) => `${kind}:${value}`;
+  const blindIndex = createBlindIndex(parts.dataKeys, IDENTIFIERS.indexes.blind_index.purpose);
+  const cipher = createCipher(parts.dataKeys, IDENTIFIERS.values.value.purpose);
 
   async function lookUp(text: string): Promise<{ id: AccountId; state: string } | undefined> {
     const identifier = parseIdentifier(text) ?? NOBODY;

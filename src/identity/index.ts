@@ -49,3 +49,4 @@ export { createCarriers, type Carriers } from './messages/carriers.ts';
 export type { DevelopmentOutbox } from './messages/development.ts';
 export { createMessages, type MessageSender, type Messages } from './messages/messages.ts';
 export { addressOf, identifierOf, masked, type Address, type Channel } from './messages/address.ts';
+export { IDENTITY_TABLES } from './tables.ts';

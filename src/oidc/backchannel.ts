@@ -18,6 +18,7 @@ import { newId, type Id } from '../platform/ids.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Secrets } from '../platform/secrets.ts';
 import { portalName, type Portal, type Portals, type Resources } from '../portals/index.ts';
+import type { EncryptedTable } from '../rotation/index.ts';
 import type { ConfigurationParts } from './configuration.ts';
 import type { Consents } from './consents.ts';
 import { askedFor, grantAgreement, toAgreement, toReleases, type Wishes } from './interactions/consent.ts';
@@ -46,6 +47,13 @@ export interface Backchannel {
 /** Shown on both devices, so that a person can tell requests apart (CIBA Core 1.0, section 7.1). */
 const BINDING_MESSAGE = /^[\p{L}\p{N} .,:#/_-]{1,60}$/u;
 
+/** How requests lie in the database. */
+export const BACKCHANNEL_REQUESTS = {
+  table: 'backchannel_requests',
+  key: { id: 'text' },
+  values: { auth_req_id: { purpose: 'backchannel-request', context: (row) => row['id'] } },
+} as const satisfies EncryptedTable;
+
 export function createBackchannel(parts: {
   db: Db;
   clock: Clock;
@@ -53,7 +61,7 @@ export function createBackchannel(parts: {
   identity: Identity;
 }): Backchannel {
   const { db, clock, identity } = parts;
-  const cipher = createCipher(parts.secrets.dataKeys, 'backchannel-request');
+  const cipher = createCipher(parts.secrets.dataKeys, BACKCHANNEL_REQUESTS.values.auth_req_id.purpose);
   return {
     configuration: {
       async processLoginHint(_ctx, hint) {

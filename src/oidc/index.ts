@@ -1,8 +1,10 @@
 /** The oidc shell's door. */
 export { createOidc, type BearerToken, type Oidc } from './provider.ts';
 export { apiResource } from './configuration.ts';
+export { OIDC_TABLES } from './tables.ts';
 export { SCOPES } from './scopes.ts';
 export { createLogoutOutbox, type LogoutOutbox } from './logout-outbox.ts';
+export { storeHolding } from './records.ts';
 export { createMemoryStore } from './store/memory.ts';
 export { createRedisStore } from './store/redis.ts';
 export type { OidcStore } from './store/store.ts';

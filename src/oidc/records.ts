@@ -4,8 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import type { AdapterPayload } from 'oidc-provider';
-import type { Cipher } from '../platform/cipher.ts';
-import type { OidcStore, StoredSession } from './store/store.ts';
+import { createCipher, isRecord, keyIdOf, type Cipher } from '../platform/cipher.ts';
+import type { DataKeys } from '../platform/data-keys.ts';
+import type { Holding } from '../rotation/index.ts';
+import type { OidcStore, Place, StoredSession } from './store/store.ts';
 
 /** The name under which an id is stored: its digest, so that a copy of the store signs nobody in. */
 export function keyOf(id: string): string {
@@ -52,6 +54,56 @@ const REREAD = /^(?:Session|Grant|AccessToken)\b/;
 export const SESSION_CONTEXT = 'Session';
 export const sessionEntryContext = (clientId: string) => `Session:${clientId}`;
 
+const recordContext = (model: string, key: string) => `${model}:${key}`;
+
+/** A cipher for everything in the store. */
+export function createStoreCipher(dataKeys: DataKeys): Cipher {
+  return createCipher(dataKeys, 'oidc-store');
+}
+
+function contextOf(place: Place): string {
+  if ('model' in place) return recordContext(place.model, place.key);
+  return place.session === 'body' ? SESSION_CONTEXT : sessionEntryContext(place.clientId);
+}
+
+/** The store as one of the places whose records are brought under the current data key. */
+export function storeHolding(store: OidcStore, dataKeys: DataKeys): Holding {
+  const cipher = createStoreCipher(dataKeys);
+  return {
+    name: 'store',
+    async count() {
+      const counted = new Map<string, number>();
+      let cursor: string | undefined;
+      do {
+        ({ cursor } = await store.walk(cursor, (sealed) => {
+          const bytes = Buffer.from(sealed, 'base64');
+          // What has the length of no record is a marker or a number.
+          if (!isRecord(bytes)) return undefined;
+          const keyId = keyIdOf(bytes) ?? '';
+          counted.set(keyId, (counted.get(keyId) ?? 0) + 1);
+          return undefined;
+        }));
+      } while (cursor !== undefined);
+      return counted;
+    },
+    async renew(_tx, position) {
+      let failed = 0;
+      const { cursor, replaced } = await store.walk(position, (sealed, place) => {
+        const bytes = Buffer.from(sealed, 'base64');
+        if (!isRecord(bytes) || keyIdOf(bytes) === dataKeys.current.id) return undefined;
+        try {
+          const context = contextOf(place);
+          return Buffer.from(cipher.encrypt(cipher.decrypt(bytes, context), context)).toString('base64');
+        } catch {
+          failed += 1;
+          return undefined;
+        }
+      });
+      return { position: cursor, renewed: replaced, failed };
+    },
+  };
+}
+
 export function createRecords({ store, cipher }: { store: OidcStore; cipher: Cipher }): Records {
   const opened = new Map<string, { context: string; value: AdapterPayload }>();
 
@@ -87,12 +139,16 @@ export function createRecords({ store, cipher }: { store: OidcStore; cipher: Cip
     openText,
     async put(model, id, payload, ttlSeconds) {
       const key = keyOf(id);
-      await store.put(model, key, sealText(JSON.stringify(payload), `${model}:${key}`), { ttlSeconds });
+      await store.put(model, key, sealText(JSON.stringify(payload), recordContext(model, key)), {
+        ttlSeconds,
+      });
     },
     async find(model, id) {
       const key = keyOf(id);
       const record = await store.get(model, key);
-      return record && { payload: open(record.value, `${model}:${key}`), consumedAt: record.consumedAt };
+      return (
+        record && { payload: open(record.value, recordContext(model, key)), consumedAt: record.consumedAt }
+      );
     },
     consume: (model, id, at) => store.consume(model, keyOf(id), at),
     remove: (model, id) => store.remove(model, keyOf(id)),

@@ -12,7 +12,7 @@ const NAMED = 2;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
-export class DataKeyError extends AppError<'DATA_KEY_UNKNOWN'> {}
+export class DataKeyError extends AppError<'DATA_KEY_UNKNOWN' | 'DATA_KEY_MISSING' | 'DATA_KEY_EARLY'> {}
 
 export interface Cipher {
   /** @param context What the record belongs to; a record moved elsewhere does not open. */
@@ -66,6 +66,12 @@ export function keyIdOf(bytes: Uint8Array): string | undefined {
   return bytes[0] === NAMED && bytes.length > KEY_ID_BYTES
     ? Buffer.from(bytes.subarray(1, 1 + KEY_ID_BYTES)).toString('hex')
     : undefined;
+}
+
+/** Whether bytes have the form of a record. Random ones have it by a chance of 1 in 128. */
+export function isRecord(bytes: Uint8Array): boolean {
+  const named = bytes[0] === NAMED ? KEY_ID_BYTES : 0;
+  return (bytes[0] === NAMED || bytes[0] === UNNAMED) && bytes.length >= 1 + named + IV_BYTES + TAG_BYTES;
 }
 
 /** A cipher over `key` itself, which its records do not name. */

@@ -15,7 +15,8 @@ export type IdPrefix =
   | 'dev'
   | 'prf'
   | 'pra'
-  | 'lnk';
+  | 'lnk'
+  | 'proc';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 export type AccountId = Id<'acc'>;
 export type OrganisationId = Id<'org'>;

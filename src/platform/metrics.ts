@@ -1,5 +1,5 @@
 /** Prometheus metrics of one process. Labels come from closed sets: never an id, a path with an id, or anything personal. */
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 export interface Metrics {
   readonly registry: Registry;
@@ -13,6 +13,8 @@ export interface Metrics {
   readonly limited: Counter<'act' | 'scope'>;
   /** Sealings, by outcome. */
   readonly sealings: Counter<'outcome'>;
+  /** Encrypted records, by where they lie and whether they lie under the current data key or another. */
+  readonly dataKeyRecords: Gauge<'holding' | 'key'>;
 }
 
 export function createMetrics(): Metrics {
@@ -50,6 +52,12 @@ export function createMetrics(): Metrics {
       name: 'yinxin_sealings_total',
       help: 'Sealings',
       labelNames: ['outcome'],
+      registers,
+    }),
+    dataKeyRecords: new Gauge({
+      name: 'yinxin_data_key_records',
+      help: 'Encrypted records under the current data key and under others, as of the last pass',
+      labelNames: ['holding', 'key'],
       registers,
     }),
   };

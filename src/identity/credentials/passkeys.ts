@@ -23,6 +23,7 @@ import type { DataKeys } from '../../platform/data-keys.ts';
 import { isUniqueViolation, only, type Db } from '../../platform/db/db.ts';
 import { AppError } from '../../platform/errors.ts';
 import type { AccountId } from '../../platform/ids.ts';
+import type { EncryptedTable } from '../../rotation/index.ts';
 import { createPasskeyChallenges, type ChallengePurpose, type TakeOnce } from './passkey-challenges.ts';
 
 export class PasskeyError extends AppError<
@@ -147,6 +148,14 @@ const authenticationResponse = z.object({
 const clientData = z.object({ challenge: base64url(128), crossOrigin: z.boolean().optional() });
 
 const idOf = (credentialId: Uint8Array) => createHash('sha256').update(credentialId).digest('hex');
+/** How passkeys lie in the database. */
+export const PASSKEYS = {
+  table: 'passkeys',
+  key: { credential_id: 'bytea' },
+  reads: ['account_id'],
+  values: { name: { purpose: 'field/passkey-name', context: (row) => row['account_id'] } },
+} as const satisfies EncryptedTable;
+
 const encode = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
 
 /**
@@ -166,7 +175,7 @@ export function createPasskeys(parts: {
   const { db, clock, audit, issuer } = parts;
   // A passkey is good for this host and no other, and only pages of this very origin may use it.
   const rpID = new URL(issuer).hostname;
-  const cipher = createCipher(parts.dataKeys, 'field/passkey-name');
+  const cipher = createCipher(parts.dataKeys, PASSKEYS.values.name.purpose);
   const challenges = createPasskeyChallenges({
     clock,
     dataKeys: parts.dataKeys,

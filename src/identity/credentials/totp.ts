@@ -6,6 +6,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
 import { isUniqueViolation, type Db } from '../../platform/db/db.ts';
 import type { AccountId } from '../../platform/ids.ts';
+import type { EncryptedTable } from '../../rotation/index.ts';
 import { IdentityError } from '../errors.ts';
 import type { Showing } from './showing.ts';
 
@@ -38,6 +39,13 @@ export interface Totp {
   remove(accountId: string): Promise<boolean>;
 }
 
+/** How secrets lie in the database. */
+export const TOTP_CREDENTIALS = {
+  table: 'totp_credentials',
+  key: { account_id: 'text' },
+  values: { secret: { purpose: 'field/totp', context: (row) => row['account_id'] } },
+} as const satisfies EncryptedTable;
+
 export function createTotp(parts: {
   db: Db;
   clock: Clock;
@@ -47,7 +55,7 @@ export function createTotp(parts: {
   issuerName: string;
 }): Totp {
   const { db, clock, audit } = parts;
-  const cipher = createCipher(parts.dataKeys, 'field/totp');
+  const cipher = createCipher(parts.dataKeys, TOTP_CREDENTIALS.values.secret.purpose);
 
   function show(secret: string, label: string): TotpSetup {
     const totp = new TOTP({ issuer: parts.issuerName, label, secret: Secret.fromBase32(secret) });

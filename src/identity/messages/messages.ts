@@ -9,6 +9,7 @@ import type { Db, Transaction } from '../../platform/db/db.ts';
 import type { Languages } from '../../platform/i18n.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { createOutbox, Unacceptable, type Outbox, type Undelivered } from '../../platform/outbox.ts';
+import type { EncryptedTable } from '../../rotation/index.ts';
 import type { Channel } from './address.ts';
 import { compose, type MessageKind } from './texts.ts';
 
@@ -75,6 +76,18 @@ export interface Messages extends MessageSender {
   readonly resend: Outbox<Sealed>['resend'];
 }
 
+/** How messages lie in the database. */
+export const MESSAGE_OUTBOX = {
+  table: 'message_outbox',
+  key: { id: 'text' },
+  reads: ['channel', 'kind'],
+  values: {
+    payload: { purpose: 'message-outbox', context: (row) => contextOf(row['channel'], row['kind']) },
+  },
+} as const satisfies EncryptedTable;
+
+const contextOf = (channel = '', kind = '') => `${channel}/${kind}`;
+
 export function createMessages(parts: {
   db: Db;
   clock: Clock;
@@ -84,7 +97,7 @@ export function createMessages(parts: {
   carriers: Readonly<Partial<Record<Channel, Carrier>>>;
 }): Messages {
   const { clock, languages, carriers } = parts;
-  const cipher = createCipher(parts.dataKeys, 'message-outbox');
+  const cipher = createCipher(parts.dataKeys, MESSAGE_OUTBOX.values.payload.purpose);
   const outbox = createOutbox<Sealed>(parts, {
     table: 'message_outbox',
     prefix: 'msg',
@@ -103,7 +116,7 @@ export function createMessages(parts: {
   });
 
   async function deliver({ channel, kind, payload }: Sealed, id: string): Promise<void> {
-    const plain = Buffer.from(cipher.decrypt(payload, `${channel}/${kind}`)).toString('utf8');
+    const plain = Buffer.from(cipher.decrypt(payload, contextOf(channel, kind))).toString('utf8');
     const { to, expiresAt, ...rest } = JSON.parse(plain) as Rest;
     if (to === undefined || (expiresAt !== undefined && new Date(expiresAt) <= clock.now())) return;
     const carrier = carriers[channel];
@@ -117,7 +130,7 @@ export function createMessages(parts: {
     channels: new Set(Object.keys(carriers) as Channel[]),
     async send({ channel, kind, to, language, parameters, expiresAt }, tx) {
       const rest = { to, language, parameters, ...(expiresAt ? { expiresAt: expiresAt.toISOString() } : {}) };
-      const payload = cipher.encrypt(Buffer.from(JSON.stringify(rest)), `${channel}/${kind}`);
+      const payload = cipher.encrypt(Buffer.from(JSON.stringify(rest)), contextOf(channel, kind));
       await outbox.enqueue({ channel, kind, payload }, tx);
     },
     start: () => outbox.start(deliver),

@@ -10,6 +10,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
 import type { Db, Transaction } from '../../platform/db/db.ts';
 import { newId, type AccountId, type DeviceId } from '../../platform/ids.ts';
+import type { EncryptedTable } from '../../rotation/index.ts';
 import type { Account, Accounts } from '../accounts.ts';
 import type { Address } from '../messages/address.ts';
 import type { MessageSender } from '../messages/messages.ts';
@@ -64,6 +65,13 @@ const MAX_KEPT = 100;
 /** In this time after a token was replaced, its predecessor comes from another tab, which must not replace it again. */
 const SAME_MOMENT_MS = 60_000;
 
+/** How devices lie in the database. */
+export const KNOWN_DEVICES = {
+  table: 'known_devices',
+  key: { id: 'text' },
+  values: { name: { purpose: 'field/device-name', context: (row) => row['id'] } },
+} as const satisfies EncryptedTable;
+
 export function createDevices(parts: {
   db: Db;
   clock: Clock;
@@ -74,7 +82,7 @@ export function createDevices(parts: {
 }): Devices {
   const { db, clock, audit, messages } = parts;
   const cookies = createDeviceCookie(parts.dataKeys);
-  const cipher = createCipher(parts.dataKeys, 'field/device-name');
+  const cipher = createCipher(parts.dataKeys, KNOWN_DEVICES.values.name.purpose);
   const networkIndex = createBlindIndex(parts.dataKeys, 'known-network');
 
   const digestOf = (token: Uint8Array) => createHash('sha256').update(token).digest();

@@ -1,6 +1,6 @@
 /** The store of embedded mode, in this process. Every operation runs to its end before the next begins, which makes each of them atomic. */
 import type { Clock } from '../../platform/clock.ts';
-import { ENDED_SECONDS, type OidcStore, type StoredSession } from './store.ts';
+import { ENDED_SECONDS, type OidcStore, type Place, type StoredSession } from './store.ts';
 
 interface Entry<T> {
   readonly value: T;
@@ -8,7 +8,7 @@ interface Entry<T> {
 }
 
 interface RecordEntry {
-  readonly value: string;
+  value: string;
   consumedAt?: number;
 }
 
@@ -88,6 +88,26 @@ export function createMemoryStore(clock: Clock): OidcStore {
     async endSession(key) {
       sessions.set(key, { ended: true, body: '', authorizations: {} }, ENDED_SECONDS);
     },
+
+    async walk(_cursor, replace) {
+      let replaced = 0;
+      const replacing = (value: string, place: Place): string => {
+        const other = replace(value, place);
+        if (other !== undefined) replaced += 1;
+        return other ?? value;
+      };
+      for (const [place, entry] of records.entries()) {
+        const colon = place.indexOf(':');
+        entry.value = replacing(entry.value, { model: place.slice(0, colon), key: place.slice(colon + 1) });
+      }
+      for (const [, session] of sessions.entries()) {
+        if (session.ended) continue;
+        session.body = replacing(session.body, { session: 'body' });
+        for (const [clientId, text] of Object.entries(session.authorizations))
+          session.authorizations[clientId] = replacing(text, { session: 'entry', clientId });
+      }
+      return { cursor: undefined, replaced };
+    },
   };
 }
 
@@ -114,6 +134,12 @@ class ExpiringMap<T> {
     this.#writes += 1;
     if (this.#writes % SWEEP_EVERY === 0)
       for (const [k, entry] of this.#entries) if (entry.expiresAt <= now) this.#entries.delete(k);
+  }
+
+  /** What has not expired. */
+  *entries(): Generator<[string, T]> {
+    const now = this.#clock.now().getTime();
+    for (const [key, { value, expiresAt }] of this.#entries) if (expiresAt > now) yield [key, value];
   }
 
   delete(key: string): void {

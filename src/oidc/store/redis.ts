@@ -3,7 +3,7 @@
  * each other are sent together: what costs is the way there and back.
  */
 import { createScripts, type Redis } from '../../platform/redis.ts';
-import { ENDED_SECONDS, type OidcStore, type StoredSession } from './store.ts';
+import { ENDED_SECONDS, type OidcStore, type Place, type StoredSession } from './store.ts';
 
 /** A record that was consumed begins with this, the time, and a colon; ciphertext in base64 never does. */
 const CONSUMED = '!';
@@ -34,6 +34,21 @@ const END_SESSION = `
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'ended', '1')
 redis.call('EXPIRE', KEYS[1], ARGV[1])`;
+
+/** ARGV: the value that is there, the one to put in its place. */
+const REPLACE = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1`;
+
+/** ARGV: field, the value that is there, the one to put in its place. */
+const REPLACE_FIELD = `
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1`;
+
+/** Keys looked at in one step of a walk. */
+const WALK_KEYS = 200;
 
 export function createRedisStore(redis: Redis, prefix: string): OidcStore {
   const name = (model: string, key: string) => `${prefix}:${model}:${key}`;
@@ -121,7 +136,58 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
     async endSession(key) {
       await run(END_SESSION, sessionName(key), [String(ENDED_SECONDS)]);
     },
+
+    async walk(cursor, replace) {
+      const scanned = await redis.scan(cursor ?? '0', { MATCH: `${prefix}:*`, COUNT: WALK_KEYS });
+      const replaced = await Promise.all(
+        scanned.keys.map(async (at) => {
+          const [, model = '', key = ''] = /^([^:]*):(.*)$/s.exec(at.slice(prefix.length + 1)) ?? [];
+          if (model === 'Session') return replaceInSession(at, replace);
+          // Pointers are ours, and name what they lead to.
+          if (model === 'SessionUid' || (await redis.type(at)) !== 'string') return 0;
+          return replaceRecord(at, (value) => replace(value, { model, key }));
+        }),
+      );
+      return {
+        cursor: scanned.cursor === '0' ? undefined : scanned.cursor,
+        replaced: replaced.reduce((sum, n) => sum + n, 0),
+      };
+    },
   };
+
+  /** Tries again where the value was changed at this very moment. */
+  async function replaceRecord(at: string, replace: (value: string) => string | undefined): Promise<number> {
+    for (;;) {
+      const whole = await redis.get(at);
+      if (whole === null) return 0;
+      const start = whole.startsWith(CONSUMED) ? whole.indexOf(':') + 1 : 0;
+      const other = replace(whole.slice(start));
+      if (other === undefined) return 0;
+      if ((await run(REPLACE, at, [whole, whole.slice(0, start) + other])) === 1) return 1;
+    }
+  }
+
+  async function replaceInSession(
+    at: string,
+    replace: (value: string, place: Place) => string | undefined,
+  ): Promise<number> {
+    let replaced = 0;
+    for (const field of await redis.hKeys(at)) {
+      if (field !== 'body' && !field.startsWith('client:')) continue;
+      const place: Place =
+        field === 'body' ? { session: 'body' } : { session: 'entry', clientId: field.slice(7) };
+      for (;;) {
+        const value = await redis.hGet(at, field);
+        const other = value === null ? undefined : replace(value, place);
+        if (value === null || other === undefined) break;
+        if ((await run(REPLACE_FIELD, at, [field, value, other])) === 1) {
+          replaced += 1;
+          break;
+        }
+      }
+    }
+    return replaced;
+  }
 
   /** The sessions of an account, scored by their end. */
   async function indexSession(index: string, key: string, ttlSeconds: number): Promise<void> {

@@ -57,6 +57,28 @@ export interface OidcStore {
   sessionsOf(account: string): Promise<string[]>;
   /** Ends a session for good. */
   endSession(key: string): Promise<void>;
+
+  /**
+   * Goes through what lies here, step by step; whatever lies here from the first step to the last is met. A value is replaced by what
+   * `replace` answers, if it is still the same by then; when it ends, and whether it was consumed, stay.
+   * @param cursor Where the step before ended; undefined: at the beginning.
+   */
+  walk(
+    cursor: string | undefined,
+    replace: (value: string, place: Place) => string | undefined,
+  ): Promise<Walk>;
+}
+
+/** Where a value lies: a record, or the body or one portal's entry of a session. */
+export type Place =
+  | { readonly model: string; readonly key: string }
+  | { readonly session: 'body' }
+  | { readonly session: 'entry'; readonly clientId: string };
+
+export interface Walk {
+  /** Where the next step begins; undefined: this was the last. */
+  readonly cursor: string | undefined;
+  readonly replaced: number;
 }
 
 /** How long an ended session refuses to be written again: longer than any request that loaded it can last. */

@@ -163,4 +163,60 @@ describe.each(Object.entries(BACKENDS))('the oidc store on %s', (_name, open) =>
     expect(living.filter(Boolean)).toHaveLength(1);
     expect(await store.sessionsOf(key())).toEqual([]);
   });
+
+  test('a walk meets every value with its place, and what it replaces keeps its end and whether it was consumed', async () => {
+    const [plain, used, brief, uid, at, ended] = [key(), key(), key(), key(), key(), key()];
+    await store.put('Grant', plain, 'walk:1', { ttlSeconds: undefined });
+    await store.put('AuthorizationCode', used, 'walk:2', { ttlSeconds: 60 });
+    await store.consume('AuthorizationCode', used, 7.5);
+    await store.put('AccessToken', brief, 'walk:3', { ttlSeconds: 2 });
+    await store.saveSession(
+      at,
+      { ...session(uid, { zhejiang: 'walk:5', guangdong: 'kept' }), body: 'walk:4' },
+      60,
+    );
+    await store.saveSession(ended, { ...session(key(), {}), body: 'walk:6' }, 60);
+    await store.endSession(ended);
+    for (let i = 0; i < 500; i++) await store.put('Filler', key(), 'filler', { ttlSeconds: 60 });
+
+    const met: unknown[] = [];
+    const walkThrough = async (replace: (value: string) => string | undefined) => {
+      let [cursor, replaced]: [string | undefined, number] = [undefined, 0];
+      do {
+        const step = await store.walk(cursor, (value, place) => {
+          const other = replace(value);
+          if (other !== undefined) met.push({ value, ...place });
+          return other;
+        });
+        cursor = step.cursor;
+        replaced += step.replaced;
+      } while (cursor !== undefined);
+      return replaced;
+    };
+    const replaced = await walkThrough((value) =>
+      value.startsWith('walk:') ? value.replace('walk:', 'replaced:') : undefined,
+    );
+    expect(replaced).toBe(5);
+    expect(met).toHaveLength(5);
+    expect(met).toEqual(
+      expect.arrayContaining([
+        { value: 'walk:1', model: 'Grant', key: plain },
+        { value: 'walk:2', model: 'AuthorizationCode', key: used },
+        { value: 'walk:3', model: 'AccessToken', key: brief },
+        { value: 'walk:4', session: 'body' },
+        { value: 'walk:5', session: 'entry', clientId: 'zhejiang' },
+      ]),
+    );
+    expect(await store.get('Grant', plain)).toEqual({ value: 'replaced:1', consumedAt: undefined });
+    expect(await store.get('AuthorizationCode', used)).toEqual({ value: 'replaced:2', consumedAt: 7.5 });
+    expect(await store.consume('AuthorizationCode', used, 8)).toBe(false);
+    expect(await store.session(at)).toEqual({
+      body: 'replaced:4',
+      authorizations: { zhejiang: 'replaced:5', guangdong: 'kept' },
+    });
+    expect(await store.sessionByUid(uid)).toEqual(await store.session(at));
+    expect(await store.session(ended)).toBeUndefined();
+    expect(await walkThrough((value) => (value.startsWith('walk:') ? 'again' : undefined))).toBe(0);
+    await expect.poll(() => store.get('AccessToken', brief), { timeout: 4000 }).toBeUndefined();
+  });
 });

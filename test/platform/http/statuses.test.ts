@@ -4,9 +4,9 @@ import { AppError } from '../../../src/platform/errors.ts';
 import { STATUSES, toPublicError } from '../../../src/platform/http/statuses.ts';
 
 test('every code that the rooms can throw to the edge has a status', () => {
-  const sources = globSync('src/{api,custody,identity,organisations,portals,seals,platform}/**/*.ts').map(
-    (file) => readFileSync(file, 'utf8'),
-  );
+  const sources = globSync(
+    'src/{api,custody,identity,organisations,portals,rotation,seals,platform}/**/*.ts',
+  ).map((file) => readFileSync(file, 'utf8'));
   const thrown = sources.flatMap((source) =>
     [...source.matchAll(/new (?!Der|X509|Cms)\w+Error\(\s*'([A-Z][A-Z0-9_]+)'/g)].map(
       ([, code]) => code ?? '',
