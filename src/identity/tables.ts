@@ -1,15 +1,22 @@
 /** The tables of this room with encrypted columns. */
 import type { EncryptedTable } from '../rotation/index.ts';
 import { IDENTIFIERS } from './accounts.ts';
+import { ONE_TIME_CODES } from './credentials/one-time-codes.ts';
 import { PASSKEYS } from './credentials/passkeys.ts';
 import { TOTP_CREDENTIALS } from './credentials/totp.ts';
 import { MESSAGE_OUTBOX } from './messages/messages.ts';
+import { RELATION_KEYS, VERIFIED_DOCUMENTS } from './proofing/persons.ts';
+import { PROOFING_ATTEMPTS } from './proofing/proofing.ts';
 import { KNOWN_DEVICES } from './protection/devices.ts';
 
 export const IDENTITY_TABLES: readonly EncryptedTable[] = [
   IDENTIFIERS,
   TOTP_CREDENTIALS,
   PASSKEYS,
+  ONE_TIME_CODES,
+  VERIFIED_DOCUMENTS,
+  RELATION_KEYS,
+  PROOFING_ATTEMPTS,
   KNOWN_DEVICES,
   MESSAGE_OUTBOX,
 ];

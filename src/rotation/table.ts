@@ -25,7 +25,7 @@ export interface IndexColumn {
 export interface EncryptedTable {
   readonly table: string;
   /** Columns of the primary key with their types, in its order. */
-  readonly key: Readonly<Record<string, 'text' | 'bytea' | 'bigint'>>;
+  readonly key: Readonly<Record<string, 'text' | 'bytea' | 'bigint' | 'boolean'>>;
   /** Other columns of which contexts and indexes are made. */
   readonly reads?: readonly string[];
   /** Encrypted columns; one that is null is left alone. */

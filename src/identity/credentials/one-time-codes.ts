@@ -9,6 +9,7 @@ import type { DataKeys } from '../../platform/data-keys.ts';
 import { only, type Db, type Transaction } from '../../platform/db/db.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import { deriveKeys } from '../../platform/secrets.ts';
+import type { EncryptedTable } from '../../rotation/index.ts';
 import { IdentityError } from '../errors.ts';
 import type { Address } from '../messages/address.ts';
 import type { MessageSender } from '../messages/messages.ts';
@@ -84,6 +85,13 @@ interface Recipient {
   readonly accountId?: AccountId;
 }
 
+/** How codes lie in the database. */
+export const ONE_TIME_CODES = {
+  table: 'one_time_codes',
+  key: { slot: 'bytea' },
+  values: { recipient: { purpose: 'one-time-code', context: ({ slot }) => slot?.replace(/^\\x/, '') } },
+} as const satisfies EncryptedTable;
+
 export function createOneTimeCodes(parts: {
   db: Db;
   clock: Clock;
@@ -91,7 +99,7 @@ export function createOneTimeCodes(parts: {
   messages: MessageSender;
 }): OneTimeCodes {
   const { db, clock, messages } = parts;
-  const cipher = createCipher(parts.dataKeys, 'one-time-code');
+  const cipher = createCipher(parts.dataKeys, ONE_TIME_CODES.values.recipient.purpose);
   const indexOf = createBlindIndex(parts.dataKeys, 'one-time-code-address');
   // A million codes are tried in no time: only a key keeps a stolen digest from being read.
   const keys = deriveKeys(parts.dataKeys, 'one-time-code-digest');

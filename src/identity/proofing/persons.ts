@@ -9,6 +9,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
 import { only, type Db, type Queryable } from '../../platform/db/db.ts';
 import { newId, type AccountId, type EvidenceId, type Id } from '../../platform/ids.ts';
+import type { EncryptedTable } from '../../rotation/index.ts';
 import {
   documentKey,
   readDocument,
@@ -163,6 +164,29 @@ interface StoredRecord {
   readonly name: string;
 }
 
+/** How documents lie in the database. */
+export const VERIFIED_DOCUMENTS = {
+  table: 'verified_documents',
+  key: { account_id: 'text' },
+  reads: ['kind'],
+  values: { record: { purpose: 'field/verified-document', context: (row) => row['account_id'] } },
+  indexes: {
+    number_index: {
+      purpose: 'verified-document',
+      of: ({ kind }, { record = '' }) =>
+        // eslint-disable-next-line typescript/no-unsafe-type-assertion -- kinds are written by this room
+        documentKey({ kind: kind as DocumentKind, ...(JSON.parse(record) as StoredRecord) }),
+    },
+  },
+} as const satisfies EncryptedTable;
+
+/** How the key of relations lies in the database. */
+export const RELATION_KEYS = {
+  table: 'relation_keys',
+  key: { singleton: 'boolean' },
+  values: { key: { purpose: VERIFIED_DOCUMENTS.values.record.purpose, context: () => 'relation-key' } },
+} as const satisfies EncryptedTable;
+
 export function createPersons(parts: {
   db: Db;
   clock: Clock;
@@ -172,8 +196,8 @@ export function createPersons(parts: {
   onMerge: readonly ((tx: Queryable, from: AccountId, into: AccountId) => Promise<void>)[];
 }): Persons {
   const { db, clock, audit } = parts;
-  const blindIndex = createBlindIndex(parts.dataKeys, 'verified-document');
-  const cipher = createCipher(parts.dataKeys, 'field/verified-document');
+  const blindIndex = createBlindIndex(parts.dataKeys, VERIFIED_DOCUMENTS.indexes.number_index.purpose);
+  const cipher = createCipher(parts.dataKeys, VERIFIED_DOCUMENTS.values.record.purpose);
   let relationKey: Promise<Uint8Array> | undefined;
   /** Where a document may lie. */
   const indexesOf = (document: Document) => blindIndex.all(documentKey(document));
@@ -527,10 +551,10 @@ export function createPersons(parts: {
     const row = only(
       await db.query<{ key: Uint8Array }>(
         `INSERT INTO relation_keys (key) VALUES ($1) ON CONFLICT (singleton) DO UPDATE SET key = relation_keys.key RETURNING key`,
-        [cipher.encrypt(randomBytes(32), 'relation-key')],
+        [cipher.encrypt(randomBytes(32), RELATION_KEYS.values.key.context())],
       ),
     );
-    return cipher.decrypt(row.key, 'relation-key');
+    return cipher.decrypt(row.key, RELATION_KEYS.values.key.context());
   }
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
 import type { Db, Queryable } from '../../platform/db/db.ts';
 import { newId, type Id } from '../../platform/ids.ts';
+import type { EncryptedTable } from '../../rotation/index.ts';
 import {
   COMPARED,
   LIVE_CHECKED,
@@ -93,6 +94,13 @@ export interface Proofing {
 /** How long a live check may last. */
 const ATTEMPT_SECONDS = 1800;
 
+/** How live checks lie in the database. */
+export const PROOFING_ATTEMPTS = {
+  table: 'proofing_attempts',
+  key: { id: 'text' },
+  values: { claim: { purpose: 'field/proofing-attempt', context: (row) => row['id'] } },
+} as const satisfies EncryptedTable;
+
 export function createProofing(parts: {
   db: Db;
   clock: Clock;
@@ -102,7 +110,7 @@ export function createProofing(parts: {
   authorities: readonly ProofingAuthority[];
 }): Proofing {
   const { db, clock, persons, authorities } = parts;
-  const cipher = createCipher(parts.dataKeys, 'field/proofing-attempt');
+  const cipher = createCipher(parts.dataKeys, PROOFING_ATTEMPTS.values.claim.purpose);
   const authorityFor = (kind: DocumentKind) => authorities.find(({ kinds }) => kinds.includes(kind));
   const kinds = DOCUMENT_KINDS.filter((kind) => authorityFor(kind) !== undefined);
 

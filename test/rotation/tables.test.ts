@@ -1,0 +1,81 @@
+/** No column is forgotten: each that holds bytes is described to the room that replaces keys, or is known to need none. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { IDENTITY_TABLES } from '../../src/identity/index.ts';
+import { OIDC_TABLES } from '../../src/oidc/index.ts';
+import type { Db } from '../../src/platform/db/db.ts';
+import { openMigrated } from '../support/databases.ts';
+
+/** Under no data key: digests, public keys, certificates, what custody encrypts, and keyed hashes that have no text beside them. */
+const OTHERS: readonly string[] = [
+  'accounts.user_handle',
+  'audit_events.hash',
+  'audit_events.previous',
+  'audit_head.hash',
+  'certificates.der',
+  'certificates.fingerprint',
+  'custody_data_keys.wrapped',
+  'custody_keys.private_key',
+  'custody_keys.public_key',
+  'known_devices.digest',
+  'known_devices.previous_digest',
+  'passkeys.credential_id',
+  'passkeys.public_key',
+  'portal_secrets.hash',
+  'recovery_codes.digest',
+  'sealings.document_digest',
+  'sealings.increment',
+  'sealings.request_digest',
+  'sealings.sealed_digest',
+  // Good for minutes, or made anew at the next sign-in.
+  'account_links.number_index',
+  'fictional_live_checks.reference_digest',
+  'known_networks.digest',
+  'one_time_code_pauses.address',
+  'one_time_codes.digest',
+  'one_time_codes.slot',
+  // Nothing is written there yet.
+  'account_addresses.value',
+  'upstream_links.subject',
+  'upstream_links.subject_index',
+];
+
+let db: Db;
+beforeAll(async () => {
+  db = await openMigrated();
+});
+afterAll(() => db.close());
+
+test('every column of bytes is described as encrypted or as an index, or is known to need no key', async () => {
+  const described = [...IDENTITY_TABLES, ...OIDC_TABLES].flatMap(({ table, values, indexes = {} }) =>
+    [...Object.keys(values), ...Object.keys(indexes)].map((column) => `${table}.${column}`),
+  );
+  const columns = await db.query<{ name: string }>(
+    `SELECT table_name || '.' || column_name AS name FROM information_schema.columns
+      WHERE table_schema = 'public' AND data_type = 'bytea'`,
+  );
+  const missing = columns
+    .map(({ name }) => name)
+    .filter((name) => !described.includes(name) && !OTHERS.includes(name));
+  expect(missing, 'each needs an `EncryptedTable`, or a place among those that need no key').toEqual([]);
+  expect([...described, ...OTHERS].toSorted()).toEqual(columns.map(({ name }) => name).toSorted());
+});
+
+test('every description names the primary key and columns that exist', async () => {
+  for (const { table, key, reads = [], values, indexes = {} } of [...IDENTITY_TABLES, ...OIDC_TABLES]) {
+    const columns = await db.query<{ name: string; type: string }>(
+      'SELECT column_name AS name, data_type AS type FROM information_schema.columns WHERE table_name = $1',
+      [table],
+    );
+    const typeOf = (column: string) => columns.find(({ name }) => name === column)?.type;
+    const primary = await db.query<{ name: string }>(
+      `SELECT a.attname AS name FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+        WHERE i.indrelid = $1::regclass AND i.indisprimary ORDER BY array_position(i.indkey::int[], a.attnum::int)`,
+      [table],
+    );
+    expect(Object.keys(key), table).toEqual(primary.map(({ name }) => name));
+    expect(Object.keys(key).map(typeOf), table).toEqual(Object.values(key));
+    for (const column of [...Object.keys(values), ...Object.keys(indexes)])
+      expect(typeOf(column), `${table}.${column}`).toBe('bytea');
+    for (const column of reads) expect(typeOf(column), `${table}.${column}`).toBeDefined();
+  }
+});
