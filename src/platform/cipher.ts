@@ -3,14 +3,20 @@ import { createCipheriv, createDecipheriv, createHmac, randomBytes, type KeyObje
 import { KEY_ID_BYTES, type DataKeys } from './data-keys.ts';
 import type { Queryable } from './db/db.ts';
 import { AppError } from './errors.ts';
-import { deriveKeys } from './secrets.ts';
+import { deriveKey, deriveKeys } from './secrets.ts';
 
 /** First byte of a record that does not name its key: IV, tag, ciphertext follow. */
 const UNNAMED = 1;
-/** First byte of a record that names the data key it was made with: the key's id, IV, tag, ciphertext follow. */
+/** First byte of a record that names the data key it was made with: the key's id, series, IV, tag, ciphertext follow. */
 const NAMED = 2;
+const SERIES_BYTES = 8;
+const HEADER_BYTES = 1 + KEY_ID_BYTES + SERIES_BYTES;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
+/** Records of one series. IVs are random, and 2^32 under one key are the most that NIST SP 800-38D, section 8.3, allows. */
+const SERIES_RECORDS = 2 ** 31;
+/** Keys of series kept in memory: each process begins a few whenever it starts. */
+const KEPT_SERIES = 1000;
 
 export class DataKeyError extends AppError<'DATA_KEY_UNKNOWN' | 'DATA_KEY_MISSING' | 'DATA_KEY_EARLY'> {}
 
@@ -24,11 +30,43 @@ export interface Cipher {
   decrypt(bytes: Uint8Array, context: string): Uint8Array;
 }
 
-/** A cipher for one purpose: encrypts with the current data key, opens what any known one made. */
+/**
+ * A cipher for one purpose: encrypts with the current data key, opens what any known one made. Each cipher of each process encrypts under
+ * a key of its own, derived for its series of records, so that however many there are, no key makes too many.
+ */
 export function createCipher(dataKeys: DataKeys, purpose: string): Cipher {
   const keys = deriveKeys(dataKeys, purpose);
-  const headers = dataKeys.known.map(({ id }) => headerOf(id));
-  const header = headerOf(dataKeys.current.id);
+  /** Keys of series by their header. */
+  const kept = new Map<string, KeyObject>();
+  let current: { readonly header: Buffer; readonly key: KeyObject; records: number } | undefined;
+
+  /** Where the series of the current key stands, a new one when it is full. */
+  function series() {
+    if (current && current.records < SERIES_RECORDS) return current;
+    const id = Buffer.from(dataKeys.current.id, 'hex');
+    const header = Buffer.concat([Uint8Array.of(NAMED), id, randomBytes(SERIES_BYTES)]);
+    current = { header, key: keyOf(header), records: 0 };
+    return current;
+  }
+
+  /** The key of the series that a record belongs to. */
+  function keyOf(bytes: Uint8Array): KeyObject {
+    const header = Buffer.from(bytes.subarray(0, HEADER_BYTES)).toString('latin1');
+    const known = kept.get(header);
+    if (known) return known;
+    const keyId = keyIdOf(bytes);
+    if (keyId === undefined || bytes.length < HEADER_BYTES) throw new Error('not an encrypted record');
+    const parent = keys[dataKeys.known.findIndex(({ id }) => id === keyId)];
+    if (!parent)
+      throw new DataKeyError('DATA_KEY_UNKNOWN', 'The service cannot read a record at the moment.', {
+        cause: new Error(`it names data key ${keyId}, which is neither DATA_KEY nor among DATA_KEY_OTHERS`),
+      });
+    const key = deriveKey(parent, `series/${Buffer.from(header, 'latin1').toString('hex')}`);
+    kept.set(header, key);
+    const [oldest] = kept.keys();
+    if (kept.size > KEPT_SERIES && oldest !== undefined) kept.delete(oldest);
+    return key;
+  }
 
   /** Records from before keys had names open under whichever key fits. */
   function openUnnamed(bytes: Uint8Array, context: string): Uint8Array {
@@ -43,22 +81,14 @@ export function createCipher(dataKeys: DataKeys, purpose: string): Cipher {
   }
 
   return {
-    encrypt: (plaintext, context) => seal(keys[0], header, plaintext, context),
-    decrypt(bytes, context) {
-      if (bytes[0] === UNNAMED) return openUnnamed(bytes, context);
-      const key = keys[headers.findIndex((each) => each.equals(bytes.subarray(0, each.length)))];
-      if (key) return open(key, bytes, 1 + KEY_ID_BYTES, context);
-      const keyId = keyIdOf(bytes);
-      if (keyId === undefined) throw new Error('not an encrypted record');
-      throw new DataKeyError('DATA_KEY_UNKNOWN', 'The service cannot read a record at the moment.', {
-        cause: new Error(`it names data key ${keyId}, which is neither DATA_KEY nor among DATA_KEY_OTHERS`),
-      });
+    encrypt(plaintext, context) {
+      const present = series();
+      present.records += 1;
+      return seal(present.key, present.header, plaintext, context);
     },
+    decrypt: (bytes, context) =>
+      bytes[0] === UNNAMED ? openUnnamed(bytes, context) : open(keyOf(bytes), bytes, HEADER_BYTES, context),
   };
-}
-
-function headerOf(keyId: string): Buffer {
-  return Buffer.concat([Uint8Array.of(NAMED), Buffer.from(keyId, 'hex')]);
 }
 
 /** The id of the data key that a record names; undefined: it names none. */
@@ -70,8 +100,8 @@ export function keyIdOf(bytes: Uint8Array): string | undefined {
 
 /** Whether bytes have the form of a record. Random ones have it by a chance of 1 in 128. */
 export function isRecord(bytes: Uint8Array): boolean {
-  const named = bytes[0] === NAMED ? KEY_ID_BYTES : 0;
-  return (bytes[0] === NAMED || bytes[0] === UNNAMED) && bytes.length >= 1 + named + IV_BYTES + TAG_BYTES;
+  const header = bytes[0] === NAMED ? HEADER_BYTES : 1;
+  return (bytes[0] === NAMED || bytes[0] === UNNAMED) && bytes.length >= header + IV_BYTES + TAG_BYTES;
 }
 
 /** A cipher over `key` itself, which its records do not name. */

@@ -54,6 +54,18 @@ describe('a cipher over data keys', () => {
     expect(() => createCipher(toDataKeys(c, [b]), 'field/x').decrypt(record, 'acc_1')).toThrow();
   });
 
+  test('encrypts under a key of its own in each process, and opens what any of them made', () => {
+    const keys = toDataKeys(a);
+    const records = Array.from({ length: 1200 }, () => createCipher(keys, 'field/x').encrypt(text, 'acc_1'));
+    const seriesOf = (record: Uint8Array) => Buffer.from(record.subarray(9, 17)).toString('hex');
+    expect(new Set(records.map(seriesOf)).size).toBe(1200);
+    const reader = createCipher(keys, 'field/x');
+    for (const record of records) expect(reader.decrypt(record, 'acc_1')).toEqual(text);
+    for (const record of records) expect(reader.decrypt(record, 'acc_1')).toEqual(text);
+    const one = createCipher(keys, 'field/x');
+    expect(seriesOf(one.encrypt(text, 'acc_1'))).toBe(seriesOf(one.encrypt(text, 'acc_1')));
+  });
+
   test('opens nothing that was moved, made for another purpose, changed or cut', () => {
     const keys = toDataKeys(a, [b]);
     const cipher = createCipher(keys, 'field/x');
