@@ -128,6 +128,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     const messages = createMessages({ db, clock, logger, dataKeys: secrets.dataKeys, languages, carriers });
     closing.unshift(() => messages.stop());
     messages.start();
+    const store = redis ? createRedisStore(redis, config.redisKeyPrefix) : createMemoryStore(clock);
     const identity = createIdentity({
       db,
       clock,
@@ -136,6 +137,9 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       passwords,
       messages,
       serviceName: SERVICE_NAME,
+      issuer: config.issuer,
+      passkeyAuthorities: config.passkeyAuthorities,
+      takeOnce: (name, ttlSeconds) => store.putOnce('PasskeyChallenge', name, '1', ttlSeconds),
     });
     const limits = createLimits({
       store: redis
@@ -170,7 +174,6 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     closing.unshift(() => logouts.stop());
     const tokenKeys = await createTokenKeys({ db, clock, audit, custody, logger, plan: config.tokenKeys });
     closing.unshift(() => tokenKeys.stop());
-    const store = redis ? createRedisStore(redis, config.redisKeyPrefix) : createMemoryStore(clock);
     const oidc: Oidc = await createOidc({
       config,
       secrets,

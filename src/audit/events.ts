@@ -15,6 +15,9 @@ export interface AuditEvents {
   'passkey.renamed': { passkey: string };
   'passkey.removed': { passkey: string };
   'passkey.suspended': { passkey: string; reason: 'counter' };
+  'cross-device.approved': { clientId: string };
+  'cross-device.refused': { clientId: string };
+  'cross-device.mismatched': { clientId: string };
   'account.signed-out': { clientIds: readonly string[] };
   'account.device-added': { deviceId: string };
   'account.device-forgotten': { deviceId: string };

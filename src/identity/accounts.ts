@@ -8,6 +8,7 @@ import { newId, type AccountId } from '../platform/ids.ts';
 import type { EncryptedTable } from '../rotation/index.ts';
 import type { Assurable, Method } from './assurance.ts';
 import { IdentityError } from './errors.ts';
+import { masked } from './messages/address.ts';
 import { parseIdentifier, type Identifier, type IdentifierKind } from './identifiers.ts';
 
 export interface Account extends Assurable {
@@ -50,10 +51,12 @@ export interface Accounts {
 /** Nothing has this identifier: what cannot be one is looked up as this. */
 const NOBODY: Identifier = { kind: 'username', value: '' };
 
+const USABLE_PASSKEY = 'SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND k.suspended_at IS NULL';
+
 /** Which methods an account can be signed in with, each as a condition on the row of `accounts`, named `a`. */
 const METHOD_CONDITIONS: Readonly<Partial<Record<Method, string>>> = {
-  hwk: 'EXISTS (SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND k.device_bound)',
-  swk: 'EXISTS (SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND NOT k.device_bound)',
+  hwk: `EXISTS (${USABLE_PASSKEY} AND k.device_bound AND k.attested)`,
+  swk: `EXISTS (${USABLE_PASSKEY} AND NOT (k.device_bound AND k.attested))`,
   pwd: 'EXISTS (SELECT 1 FROM password_credentials p WHERE p.account_id = a.id)',
   otp: 'EXISTS (SELECT 1 FROM totp_credentials t WHERE t.account_id = a.id)',
   recovery: 'EXISTS (SELECT 1 FROM recovery_codes r WHERE r.account_id = a.id AND r.used_at IS NULL)',
@@ -203,4 +206,13 @@ export function createAccounts(parts: {
       return (await lookUp(text))?.id;
     },
   };
+}
+
+/** What an account is called before its owner: the user name, or as much of the phone number or the address as they know it by. */
+export function labelOf({ username, phone, email }: Account): string {
+  return (
+    username ??
+    (phone === undefined ? undefined : masked({ channel: 'sms', value: phone })) ??
+    (email === undefined ? '' : masked({ channel: 'email', value: email }))
+  );
 }

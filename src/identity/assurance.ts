@@ -47,12 +47,12 @@ const METHODS = {
   email: { kinds: ['knowledge'], amr: ['otp'], firstOnly: true },
   /** A recovery code (look-up secret). */
   recovery: { kinds: ['possession'], amr: ['otp'] },
-  /** Passkey that is synced between devices. */
+  /** Any other passkey. */
   swk: { kinds: ['possession', 'inherence'], amr: ['swk', 'user'] },
-  /** Passkey that stays in one device. */
+  /** Passkey that is kept in hardware, certified by its maker, and stays there. */
   hwk: { kinds: ['possession', 'inherence'], amr: ['hwk', 'user'], hardware: true },
-  /** Approved on another device that is signed in. */
-  mca: { kinds: ['possession'], amr: ['mca'] },
+  /** Approved on another device that is signed in: by way of it comes what was shown there, and nothing that would add to it. */
+  mca: { kinds: [], amr: ['mca'] },
   /** Another identity provider's word, by one factor and by two. */
   fed: { kinds: ['knowledge'], amr: [] },
   fedmfa: { kinds: ['knowledge', 'possession'], amr: [] },
@@ -173,6 +173,18 @@ export function fullyShown(
   const able = kindsOf(account.methods, 2).size >= 2 ? 2 : 1;
   return kindsOf(shown, able).size >= able;
 }
+
+/**
+ * Whether a further factor may be tied to an account by whoever has shown all that it can show. A password alone does not earn the level
+ * of whoever was checked once: before a second factor is tied to a proofed account, its holder is proofed again (NIST SP 800-63B-4,
+ * section 4.1.2.1).
+ */
+export function mayAddFactor(account: Assurable): boolean {
+  return account.proofing < PROOFED || kindsOf(account.methods, 2).size >= 2;
+}
+
+/** From this level of proofing on it is known who the holder is. */
+export const PROOFED = 2;
 
 /** The methods of an account that would bring what was shown up to two kinds of factors; none when it stands, or when there are none. */
 export function secondFactors(account: Assurable, shown: readonly Method[]): Method[] {

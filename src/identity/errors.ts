@@ -10,4 +10,10 @@ export class IdentityError extends AppError<
   | 'CODE_WRONG'
   | 'CODE_OVER'
   | 'FACTOR_EXISTS'
+  | 'PASSKEY_REFUSED'
+  | 'PASSKEY_NAME'
+  | 'PASSKEY_LIMIT'
+  | 'PASSKEY_NOT_FOUND'
+  | 'LAST_WAY_IN'
+  | 'CROSS_DEVICE_OVER'
 > {}

@@ -6,6 +6,9 @@ import type { Db } from '../platform/db/db.ts';
 import { createAccounts, type Accounts } from './accounts.ts';
 import { amrOf, methodsOf, type Factors } from './assurance.ts';
 import { createOneTimeCodes, type OneTimeCodes } from './credentials/one-time-codes.ts';
+import { createCrossDevice, type CrossDevice } from './credentials/cross-device.ts';
+import type { TakeOnce } from './credentials/passkey-challenges.ts';
+import { createPasskeys, type Passkeys } from './credentials/passkeys.ts';
 import { passwordProblem, type PasswordHasher } from './credentials/password.ts';
 import { createPasswords, type Passwords } from './credentials/passwords.ts';
 import { createRecoveryCodes, type RecoveryCodes } from './credentials/recovery-codes.ts';
@@ -22,6 +25,9 @@ export interface Identity extends Omit<Accounts, 'open'> {
   readonly oneTimeCodes: OneTimeCodes;
   readonly recoveryCodes: RecoveryCodes;
   readonly devices: Devices;
+  readonly passkeys: Passkeys;
+  /** Signing in on one device by approving on another. */
+  readonly crossDevice: CrossDevice;
   /** What is wrong with a registration before it is tried; every problem at once, for the form. */
   check(registration: { identifier: string; password: string }): IdentityError['code'][];
   /**
@@ -40,8 +46,13 @@ export function createIdentity(parts: {
   dataKeys: DataKeys;
   passwords: PasswordHasher;
   messages: MessageSender;
-  /** Name of the service, as authenticator apps show it. */
+  /** Name of the service, as browsers and authenticator apps show it. */
   serviceName: string;
+  /** Origin of the pages: passkeys are good there and nowhere else. */
+  issuer: string;
+  /** Makers (PEM) of keys in hardware, whose attestations of passkeys are believed. */
+  passkeyAuthorities: string | undefined;
+  takeOnce: TakeOnce;
 }): Identity {
   const { db, clock, audit } = parts;
   const { open, ...accounts } = createAccounts(parts);
@@ -62,6 +73,8 @@ export function createIdentity(parts: {
     oneTimeCodes: createOneTimeCodes(parts),
     recoveryCodes: createRecoveryCodes(parts),
     devices: createDevices({ ...parts, account: accounts.account }),
+    passkeys: createPasskeys({ ...parts, authorities: parts.passkeyAuthorities }),
+    crossDevice: createCrossDevice(parts),
     check,
 
     async register(registration) {

@@ -1,6 +1,6 @@
 /** The identity room's door. */
 export { createIdentity, type Identity } from './identity.ts';
-export type { Account } from './accounts.ts';
+export { labelOf, type Account } from './accounts.ts';
 export { IdentityError } from './errors.ts';
 export type { Arrival, Devices, KnownDevice } from './protection/devices.ts';
 export {
@@ -27,6 +27,7 @@ export {
   decide,
   fullyShown,
   LADDER,
+  mayAddFactor,
   methodsOf,
   secondFactors,
   type Assurable,
@@ -40,10 +41,11 @@ export {
 export {
   createPasskeys,
   PASSKEY_NAME_MAX_LENGTH,
-  PasskeyError,
+  PASSKEYS_MAX,
   type Passkey,
   type Passkeys,
 } from './credentials/passkeys.ts';
+export type { CrossDevice, Place } from './credentials/cross-device.ts';
 export type { TakeOnce } from './credentials/passkey-challenges.ts';
 export { createCarriers, type Carriers } from './messages/carriers.ts';
 export type { DevelopmentOutbox } from './messages/development.ts';

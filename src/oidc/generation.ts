@@ -36,6 +36,7 @@ import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
+import { ownPasskeyRoutes } from './own-passkeys.ts';
 import { ownReturn } from './own-session.ts';
 import { createOwnPages } from './own-pages.ts';
 import { createPolicy, type SessionFactors } from './policy.ts';
@@ -278,6 +279,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       ownReturn(config.issuer),
       interactionRoutes({ ...parts, guard, provider, records, consents, ownPages, restarts }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
+      ownPasskeyRoutes({ ...parts, provider }),
       manageRegistrations(portals),
       limitEndpoints(parts),
       refreshGrace.middleware,

@@ -20,9 +20,10 @@ export interface Guard {
   /**
    * Runs `check`, something that a stranger could guess at: the try is counted before, and given back when `check` resolves. Whoever is at a
    * device that the account knows has a budget of their own.
+   * @param target Undefined: what is shown says itself whose it is; the address alone counts.
    * @throws {LimitError} TOO_MANY_TRIES, without running `check`; what `check` throws.
    */
-  attempt<T>(ctx: Context, act: Act, target: Target, check: () => Promise<T>): Promise<T>;
+  attempt<T>(ctx: Context, act: Act, target: Target | undefined, check: () => Promise<T>): Promise<T>;
   /**
    * Counts what is not to be done too often, however it ends: registrations, sendings.
    * @param target Left out: the address alone counts.

@@ -3,6 +3,7 @@
  * same step-up, and the session that all portals share.
  */
 import type Provider from 'oidc-provider';
+import { amrOf, methodsOf, type Showing } from '../identity/index.ts';
 import type { Context, Middleware } from '../platform/http/context.ts';
 import { ownPath } from '../platform/http/preferences.ts';
 import { OWN_PORTAL, OWN_RETURN_PATH } from '../portals/index.ts';
@@ -16,16 +17,27 @@ export async function ownSession(provider: Provider, ctx: Context): Promise<Sess
   return provider.Session.get(ctx);
 }
 
+/** Adds to a session what its person has just shown on a page of ours, such as a factor that they set up there. */
+export async function noteShowing(provider: Provider, ctx: Context, showing: Showing): Promise<void> {
+  const session = await ownSession(provider, ctx);
+  if (session.accountId !== showing.accountId || session.exp === undefined) return;
+  const at = Math.floor(showing.at.getTime() / 1000);
+  session.factors = { ...session.factors, [showing.method]: at };
+  session.amr = amrOf(methodsOf(session.factors));
+  await session.save(Math.max(1, session.exp - at));
+}
+
 /**
  * Sends a person to sign in, and back to a page of ours.
  * @param path The page: a path on this origin, with nothing personal in it.
  * @param options.fullWithinSeconds They show all that their account can show, not longer ago than this.
+ * @param options.anew They show something once more, whatever their session has shown.
  */
 export function sendToSignIn(
   ctx: Context,
   issuer: string,
   path: string,
-  options: { readonly fullWithinSeconds?: number; readonly acrValues?: string } = {},
+  options: { readonly fullWithinSeconds?: number; readonly acrValues?: string; readonly anew?: boolean } = {},
 ): void {
   const query = new URLSearchParams({
     client_id: OWN_PORTAL,
@@ -34,6 +46,7 @@ export function sendToSignIn(
     redirect_uri: `${issuer}${OWN_RETURN_PATH}`,
     state: path,
     ...(options.fullWithinSeconds === undefined ? {} : { max_age: String(options.fullWithinSeconds) }),
+    ...(options.anew === true ? { prompt: 'login' } : {}),
     ...(options.acrValues === undefined ? {} : { acr_values: options.acrValues }),
   });
   ctx.status = 303;

@@ -114,11 +114,11 @@ export function createPolicy(parts: PolicyParts): InstanceType<typeof interactio
   login.checks.add(
     new Check('full_authentication', 'everything that the account can show is asked for', (ctx) => {
       const { session, account, client, params, result } = ctx.oidc;
-      const maxAgeSeconds = params?.['max_age'];
+      // The library has checked that it is a number, and keeps its text.
+      const maxAgeSeconds = params?.['max_age'] === undefined ? undefined : Number(params['max_age']);
       const assurable = account && parts.assurable(account);
       const own = client !== undefined && parts.portalOf(client)?.clientId === OWN_PORTAL;
-      if (!own || !assurable || typeof maxAgeSeconds !== 'number' || result?.login)
-        return Check.NO_NEED_TO_PROMPT;
+      if (!own || !assurable || maxAgeSeconds === undefined || result?.login) return Check.NO_NEED_TO_PROMPT;
       // eslint-disable-next-line typescript/no-unsafe-type-assertion -- added to the session's payload by `generation.ts`
       const factors = (session as unknown as SessionFactors | undefined)?.factors ?? {};
       return fullyShown(assurable, factors, { now: parts.now(), maxAgeSeconds })

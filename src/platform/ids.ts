@@ -11,6 +11,7 @@ export type IdPrefix =
   | 'slg'
   | 'out'
   | 'bcr'
+  | 'xdr'
   | 'msg'
   | 'dev'
   | 'prf'

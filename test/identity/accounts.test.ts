@@ -30,6 +30,9 @@ beforeAll(async () => {
     dataKeys: toDataKeys(createSecretKey(randomBytes(32))),
     passwords,
     serviceName: 'Test',
+    issuer: 'https://id.example.cn',
+    passkeyAuthorities: undefined,
+    takeOnce: async () => true,
   });
 });
 afterAll(() => rooms.db.close());

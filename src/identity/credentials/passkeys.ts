@@ -21,14 +21,11 @@ import { createCipher } from '../../platform/cipher.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
 import { isUniqueViolation, only, type Db } from '../../platform/db/db.ts';
-import { AppError } from '../../platform/errors.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import type { EncryptedTable } from '../../rotation/index.ts';
+import { IdentityError } from '../errors.ts';
+import type { Showing } from './showing.ts';
 import { createPasskeyChallenges, type ChallengePurpose, type TakeOnce } from './passkey-challenges.ts';
-
-export class PasskeyError extends AppError<
-  'PASSKEY_REFUSED' | 'PASSKEY_NAME' | 'PASSKEY_LIMIT' | 'PASSKEY_NOT_FOUND' | 'LAST_WAY_IN'
-> {}
 
 /** Most passkeys of one account. */
 export const PASSKEYS_MAX = 20;
@@ -47,14 +44,6 @@ export interface Passkey {
   readonly suspendedAt: Date | undefined;
 }
 
-/** That the owner of an account has used one of its passkeys. */
-export interface PasskeyShowing {
-  readonly accountId: AccountId;
-  /** `hwk` only where the maker's attestation says that the key is in hardware and it cannot leave (RFC 8176, section 2). */
-  readonly method: 'hwk' | 'swk';
-  readonly at: Date;
-}
-
 export interface Passkeys {
   /**
    * What the browser needs to make a passkey.
@@ -67,36 +56,37 @@ export interface Passkeys {
     userName: string;
   }): Promise<PublicKeyCredentialCreationOptionsJSON>;
   /**
-   * Keeps a new passkey.
+   * Keeps a new passkey. Whoever makes one has shown it at the same time.
    * @param registration.response The authenticator's answer, JSON as of `PublicKeyCredential.toJSON()`.
-   * @throws {PasskeyError} PASSKEY_REFUSED, PASSKEY_NAME, PASSKEY_LIMIT.
+   * @throws {IdentityError} PASSKEY_REFUSED, PASSKEY_NAME, PASSKEY_LIMIT.
    */
   register(registration: {
     accountId: string;
     binding: string;
     response: string;
     name: string;
-  }): Promise<Passkey>;
+  }): Promise<{ passkey: Passkey; showing: Showing }>;
   /** What the browser needs to use a passkey: any, or one of an account that is known already. */
   authenticationOptions(request: {
     binding: string;
     accountId?: string | undefined;
   }): Promise<PublicKeyCredentialRequestOptionsJSON>;
   /**
-   * Checks a passkey that was used.
+   * Checks a passkey that was used. The method is `hwk` only where a trusted maker's attestation says that the key is kept in hardware, and it
+   * cannot leave (RFC 8176, section 2); any other is `swk`.
    * @param attempt.accountId Whose it must be, as in a step-up. Without it, the passkey says who its owner is.
-   * @throws {PasskeyError} PASSKEY_REFUSED, whatever the reason.
+   * @throws {IdentityError} PASSKEY_REFUSED, whatever the reason.
    */
   authenticate(attempt: {
     binding: string;
     response: string;
     accountId?: string | undefined;
-  }): Promise<PasskeyShowing>;
+  }): Promise<Showing>;
   /** The passkeys of an account, oldest first. */
   list(accountId: string): Promise<Passkey[]>;
-  /** @throws {PasskeyError} PASSKEY_NAME, PASSKEY_NOT_FOUND. */
+  /** @throws {IdentityError} PASSKEY_NAME, PASSKEY_NOT_FOUND. */
   rename(accountId: string, id: string, name: string): Promise<void>;
-  /** @throws {PasskeyError} PASSKEY_NOT_FOUND; LAST_WAY_IN: with it the person would lose the only way to sign in. */
+  /** @throws {IdentityError} PASSKEY_NOT_FOUND; LAST_WAY_IN: with it the person would lose the only way to sign in. */
   remove(accountId: string, id: string): Promise<void>;
 }
 
@@ -308,21 +298,22 @@ export function createPasskeys(parts: {
         device_bound: deviceBound,
         suspended_at: null,
       };
+      let owner: AccountId;
       try {
-        await db.transaction(async (tx) => {
+        owner = await db.transaction(async (tx) => {
           // The account's row is the lock under which its passkeys are counted.
-          const active = await tx.query(
+          const [active] = await tx.query<{ id: AccountId }>(
             `SELECT id FROM accounts WHERE id = $1 AND state = 'active' FOR UPDATE`,
             [accountId],
           );
-          if (active.length === 0) throw refusal('the account is not active');
+          if (!active) throw refusal('the account is not active');
           const { n } = only(
             await tx.query<{ n: number }>('SELECT count(*) AS n FROM passkeys WHERE account_id = $1', [
               accountId,
             ]),
           );
           if (n >= PASSKEYS_MAX)
-            throw new PasskeyError('PASSKEY_LIMIT', `An account has at most ${PASSKEYS_MAX} passkeys.`);
+            throw new IdentityError('PASSKEY_LIMIT', `An account has at most ${PASSKEYS_MAX} passkeys.`);
           await tx.query(
             `INSERT INTO passkeys (credential_id, account_id, public_key, sign_count, device_bound, attested, transports, name, created_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
@@ -344,13 +335,17 @@ export function createPasskeys(parts: {
             subject: accountId,
             detail: { passkey: idOf(row.credential_id), deviceBound, attested },
           });
+          return active.id;
         });
       } catch (cause) {
         // Someone has this credential already: whoever says that it is theirs as well is not believed.
         if (isUniqueViolation(cause)) throw refusal('the credential is registered', cause);
         throw cause;
       }
-      return toPasskey(accountId, row);
+      return {
+        passkey: toPasskey(accountId, row),
+        showing: showingOf(owner, { device_bound: deviceBound, attested }, row.created_at),
+      };
     },
 
     async authenticationOptions({ binding, accountId }) {
@@ -427,8 +422,7 @@ export function createPasskeys(parts: {
         await suspend(credentialId, found.account_id);
         throw refusal('the counter has been seen before');
       }
-      const method = found.device_bound && found.attested ? 'hwk' : 'swk';
-      return { accountId: found.account_id, method, at };
+      return showingOf(found.account_id, found, at);
     },
 
     async list(accountId) {
@@ -472,7 +466,7 @@ export function createPasskeys(parts: {
         );
         // One that is suspended lets nobody in, and may go at any time.
         if (!others && only(removed).suspended_at === null)
-          throw new PasskeyError('LAST_WAY_IN', 'Without this passkey nobody could sign in to the account.');
+          throw new IdentityError('LAST_WAY_IN', 'Without this passkey nobody could sign in to the account.');
         await audit.record(tx, {
           type: 'passkey.removed',
           actor: accountId,
@@ -484,16 +478,24 @@ export function createPasskeys(parts: {
   };
 }
 
-function refusal(why: string, underneath?: unknown): PasskeyError {
+function showingOf(
+  accountId: AccountId,
+  key: { readonly device_bound: boolean; readonly attested: boolean },
+  at: Date,
+): Showing {
+  return { accountId, method: key.device_bound && key.attested ? 'hwk' : 'swk', at };
+}
+
+function refusal(why: string, underneath?: unknown): IdentityError {
   const cause = new Error(why, { cause: underneath });
-  return new PasskeyError('PASSKEY_REFUSED', 'The passkey could not be accepted.', { cause });
+  return new IdentityError('PASSKEY_REFUSED', 'The passkey could not be accepted.', { cause });
 }
 
-function notFound(): PasskeyError {
-  return new PasskeyError('PASSKEY_NOT_FOUND', 'There is no such passkey.');
+function notFound(): IdentityError {
+  return new IdentityError('PASSKEY_NOT_FOUND', 'There is no such passkey.');
 }
 
-/** @throws {PasskeyError} PASSKEY_REFUSED: the text is not JSON of this shape. */
+/** @throws {IdentityError} PASSKEY_REFUSED: the text is not JSON of this shape. */
 function read<T>(schema: z.ZodType<T>, text: string): T {
   try {
     return schema.parse(JSON.parse(text));
@@ -520,7 +522,7 @@ function parseAll(certificates: readonly Uint8Array[]): Certificate[] {
   }
 }
 
-/** @throws {PasskeyError} PASSKEY_NAME: empty, too long, or with signs that nobody can read. */
+/** @throws {IdentityError} PASSKEY_NAME: empty, too long, or with signs that nobody can read. */
 function toName(text: string): string {
   const name = text.normalize('NFC').trim();
   if (
@@ -528,6 +530,6 @@ function toName(text: string): string {
     [...name].length > PASSKEY_NAME_MAX_LENGTH ||
     /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(name)
   )
-    throw new PasskeyError('PASSKEY_NAME', `A name has 1 to ${PASSKEY_NAME_MAX_LENGTH} signs.`);
+    throw new IdentityError('PASSKEY_NAME', `A name has 1 to ${PASSKEY_NAME_MAX_LENGTH} signs.`);
   return name;
 }

@@ -3,6 +3,7 @@ import {
   decide,
   fullyShown,
   LADDER,
+  mayAddFactor,
   methodsOf,
   secondFactors,
   type Account,
@@ -79,9 +80,7 @@ export function nextStep(
   const without = decide({ ...wanted, declined: true }, account, factors, { ...context, interactive: true });
   const optional = without.kind === 'reached';
   const target = LADDER.find(({ acr }) => acr === lacking.acr)?.proofing ?? 0;
-  // A password alone does not earn the level of whoever was checked once: before a further factor is tied to a proofed account, its holder
-  // is proofed again (NIST SP 800-63B-4, section 4.1.2.1).
-  const again = lacking.enrolment && account.proofing >= PROOFED && (standing.proofed ?? 0) < target;
+  const again = lacking.enrolment && !mayAddFactor(account) && (standing.proofed ?? 0) < target;
   const level = lacking.proofing ?? (again ? target : undefined);
   if (again && context.means.proofing < target) return optional ? { kind: 'done' } : { kind: 'unreachable' };
   // First the person, then the factor that is tied to them.
@@ -100,5 +99,3 @@ const FIRST_FACTORS: ReadonlySet<Method> = new Set([
   'fed',
   'fedmfa',
 ]);
-/** From this level of proofing on it is known who the holder is. */
-const PROOFED = 2;

@@ -1,14 +1,15 @@
 /** Signing in by identifier and password, and confirming by the password of an account that is known. */
 import type Router from '@koa/router';
-import { IdentityError } from '../../identity/index.ts';
+import { IdentityError, labelOf } from '../../identity/index.ts';
 import type { Context, RequestState } from '../../platform/http/context.ts';
-import { PERSONAL_CLAIMS } from '../scopes.ts';
 import type { Steps, Way } from './steps.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
 export interface SignInPage {
+  /** What further ways in bring to the page: data of its template. */
+  readonly further: ((visit: Visit) => Promise<object> | object)[];
   /** The first page, for a person who is not known yet. */
-  render(ctx: Context, visit: Visit, identifier: string, errors?: readonly FieldError[]): void;
+  render(ctx: Context, visit: Visit, identifier: string, errors?: readonly FieldError[]): Promise<void>;
 }
 
 export function passwordPages(
@@ -17,16 +18,20 @@ export function passwordPages(
   { visiting, render }: Visits,
   steps: Steps,
 ): SignInPage {
-  function renderSignIn(
+  const further: SignInPage['further'] = [];
+
+  async function renderSignIn(
     ctx: Context,
     visit: Visit,
     identifier: string,
     errors: readonly FieldError[] = [],
-  ): void {
+  ): Promise<void> {
+    const brought = await Promise.all(further.map(async (bring) => bring(visit)));
     render(ctx, 'sign-in', visit, {
       action: `${visit.base}/sign-in`,
       registerHref: `${visit.base}/register`,
       values: { identifier },
+      ...Object.assign({}, ...brought),
       errors,
     });
   }
@@ -38,7 +43,7 @@ export function passwordPages(
       render(ctx, 'confirm', visit, {
         action: `${visit.base}/confirm`,
         otherHref: `${visit.base}?other=yes`,
-        account: account.username ?? PERSONAL_CLAIMS['phone_number']?.shown(account),
+        account: labelOf(account),
         others,
         errors,
       });
@@ -64,7 +69,7 @@ export function passwordPages(
       } catch (error) {
         if (!(error instanceof IdentityError)) throw error;
         metrics.signIns.inc({ outcome: 'refused' });
-        renderSignIn(ctx, visit, identifier, [{ field: 'form', key: 'error.credentials' }]);
+        await renderSignIn(ctx, visit, identifier, [{ field: 'form', key: 'error.credentials' }]);
       }
     }),
   );
@@ -87,5 +92,5 @@ export function passwordPages(
     }),
   );
 
-  return { render: renderSignIn };
+  return { further, render: renderSignIn };
 }

@@ -1,9 +1,10 @@
 /** The pages between a portal's request and its answer: sign in, register, step up, agree, or go back. */
 import Router from '@koa/router';
+import { labelOf } from '../../identity/index.ts';
 import type { Context, Middleware, RequestState } from '../../platform/http/context.ts';
 import { portalName } from '../../portals/index.ts';
-import { PERSONAL_CLAIMS } from '../scopes.ts';
 import { askedFor, grantAgreement, missingIn, toAgreement, toReleases } from './consent.ts';
+import { passkeyPages } from './passkey.ts';
 import { passwordPages } from './password.ts';
 import { registrationPages } from './register.ts';
 import { createSteps } from './steps.ts';
@@ -18,6 +19,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
   const steps = createSteps(parts, visits);
   // In the order in which they are offered.
   const signInPage = passwordPages(router, parts, visits, steps);
+  passkeyPages(router, parts, visits, steps, signInPage);
   totpPages(router, parts, visits, steps);
   registrationPages(router, parts, visits, steps);
 
@@ -77,7 +79,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     render(ctx, 'select-account', visit, {
       action: `${visit.base}/select-account`,
       otherHref: `${visit.base}?other=yes`,
-      account: account.username ?? PERSONAL_CLAIMS['phone_number']?.shown(account),
+      account: labelOf(account),
     });
   }
 

@@ -48,7 +48,7 @@ export interface Steps {
     visit: Visit,
   ): Promise<{ step: Step; account: Account | undefined; progress: Progress | undefined }>;
   /** Goes on after something was shown: to the next page, or back to the portal. Nothing else finishes a sign-in. */
-  proceed(ctx: Context, visit: Visit, showing?: Showing): Promise<void>;
+  proceed(ctx: Context, visit: Visit, ...showings: readonly Showing[]): Promise<void>;
   /** Keeps something beside what was shown, under the account that is signing in. */
   note(visit: Visit, account: Account, more: Partial<Omit<Progress, 'accountId' | 'factors'>>): Promise<void>;
   /** Shows the page of a way, with the other ways that would do. */
@@ -102,7 +102,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
           interaction.prompt.reasons.some((reason) => !STANDING_WILL_DO.has(reason)),
         // Whoever changes an account shows all that the account can show.
         fullWithinSeconds:
-          portal.clientId === OWN_PORTAL && typeof maxAge === 'number' ? Math.max(maxAge, 60) : undefined,
+          portal.clientId === OWN_PORTAL && maxAge !== undefined ? Math.max(Number(maxAge), 60) : undefined,
       },
       { now: now(), means },
     );
@@ -145,8 +145,8 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
     });
   }
 
-  async function proceed(ctx: Context, visit: Visit, showing?: Showing): Promise<void> {
-    if (showing) {
+  async function proceed(ctx: Context, visit: Visit, ...showings: readonly Showing[]): Promise<void> {
+    for (const showing of showings) {
       const before = await progressStore.of(visit.interaction.uid);
       const same = before?.accountId === showing.accountId ? before : undefined;
       const at = Math.floor(showing.at.getTime() / 1000);

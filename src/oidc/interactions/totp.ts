@@ -1,9 +1,8 @@
 /** Codes of an authenticator app: as a further factor, and setting one up on the way. */
 import type Router from '@koa/router';
 import { toString as toQrCode } from 'qrcode';
-import { IdentityError, type Account } from '../../identity/index.ts';
+import { IdentityError, labelOf, type Account } from '../../identity/index.ts';
 import type { Context, RequestState } from '../../platform/http/context.ts';
-import { PERSONAL_CLAIMS } from '../scopes.ts';
 import type { Steps, Way } from './steps.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
@@ -45,8 +44,7 @@ export function totpPages(
     account: Account,
     { secret, errors }: { secret: string; errors: readonly FieldError[] },
   ): Promise<void> {
-    const label = account.username ?? PERSONAL_CLAIMS['phone_number']?.shown(account) ?? account.id;
-    const { uri } = identity.totp.show(secret, label);
+    const { uri } = identity.totp.show(secret, labelOf(account));
     render(
       ctx,
       'set-up-otp',

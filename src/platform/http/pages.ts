@@ -39,6 +39,7 @@ export function createPages(parts: { languages: Languages; assets: Assets; forms
         csrf: parts.forms.token(ctx),
         stylesheet: parts.assets.href('yinxin.css'),
         mark: parts.assets.href('mark.svg'),
+        passkeyScript: parts.assets.href('passkeys.js'),
         issuerName: language.t('service.name'),
         languages: parts.languages.all.map(({ code, name }) => ({
           code,

@@ -28,6 +28,7 @@ export const STATUSES: Readonly<Record<string, number>> = {
   PASSKEY_LIMIT: 409,
   PASSKEY_NOT_FOUND: 404,
   LAST_WAY_IN: 409,
+  CROSS_DEVICE_OVER: 410,
   CODE_WRONG: 422,
   CODE_OVER: 410,
   FACTOR_EXISTS: 409,

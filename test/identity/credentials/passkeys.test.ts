@@ -4,7 +4,7 @@ import {
   createIdentity,
   createPasskeys,
   createPasswordHasher,
-  PasskeyError,
+  IdentityError,
   type Identity,
   type Passkeys,
 } from '../../../src/identity/index.ts';
@@ -24,19 +24,14 @@ let passkeys: Passkeys;
 const taken = new Set<string>();
 let people = 0;
 
+const takeOnce = async (name: string) => {
+  if (taken.has(name)) return false;
+  taken.add(name);
+  return true;
+};
+
 function open(authorities?: string): Passkeys {
-  return createPasskeys({
-    ...rooms,
-    dataKeys,
-    issuer: origin,
-    serviceName: '印信',
-    authorities,
-    async takeOnce(name) {
-      if (taken.has(name)) return false;
-      taken.add(name);
-      return true;
-    },
-  });
+  return createPasskeys({ ...rooms, dataKeys, issuer: origin, serviceName: '印信', authorities, takeOnce });
 }
 
 beforeAll(async () => {
@@ -51,13 +46,16 @@ beforeAll(async () => {
     dataKeys,
     passwords,
     messages: recordedMessages(),
-    serviceName: 'Test',
+    serviceName: '印信',
+    issuer: origin,
+    passkeyAuthorities: undefined,
+    takeOnce,
   });
-  passkeys = open();
+  passkeys = identity.passkeys;
 });
 afterAll(() => rooms.db.close());
 
-const codeOf = (error: unknown) => (error instanceof PasskeyError ? error.code : error);
+const codeOf = (error: unknown) => (error instanceof IdentityError ? error.code : error);
 
 async function newAccount(): Promise<string> {
   people += 1;
@@ -77,7 +75,8 @@ async function enrol(
 ) {
   const binding = 'session-of-enrolment';
   const options = await room.registrationOptions({ accountId, binding, userName: 'reed' });
-  return room.register({ accountId, binding, response: authenticator.create(options, deviation), name });
+  const response = authenticator.create(options, deviation);
+  return (await room.register({ accountId, binding, response, name })).passkey;
 }
 
 /** Uses a passkey without a user name. */
@@ -242,8 +241,8 @@ describe('a sign-in by passkey is refused with one answer', () => {
       () => undefined,
       (thrown: unknown) => thrown,
     );
-    expect(error).toBeInstanceOf(PasskeyError);
-    if (error instanceof PasskeyError) answers.add(`${error.code}: ${error.message}`);
+    expect(error).toBeInstanceOf(IdentityError);
+    if (error instanceof IdentityError) answers.add(`${error.code}: ${error.message}`);
   };
 
   const deviations: Record<string, Deviation> = {
@@ -445,7 +444,10 @@ describe('a registration of a passkey is refused', () => {
       passkeys.register({ accountId: whose, binding, response, name: '手机' }).catch(codeOf);
     expect(await register(other)).toBe('PASSKEY_REFUSED');
     expect(await register(accountId, 'another session')).toBe('PASSKEY_REFUSED');
-    expect(await register(accountId)).toMatchObject({ name: '手机' });
+    expect(await register(accountId)).toMatchObject({
+      passkey: { name: '手机' },
+      showing: { accountId, method: 'swk', at: rooms.clock.now() },
+    });
     expect(await register(accountId)).toBe('PASSKEY_REFUSED');
     const stolen = { credentialId: authenticator.keys[0]?.id ?? Buffer.alloc(0) };
     expect(await enrol(other, new Authenticator({ origin }), { deviation: stolen }).catch(codeOf)).toBe(
