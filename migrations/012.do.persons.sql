@@ -52,7 +52,6 @@ CREATE TABLE proofing_attempts (
   authority text NOT NULL,
   reference text NOT NULL,
   claim bytea NOT NULL,
-  state text NOT NULL CHECK (state IN ('continuing', 'settled')),
   created_at timestamptz NOT NULL,
   expires_at timestamptz NOT NULL
 );
@@ -81,11 +80,13 @@ CREATE TABLE upstream_links (
   -- Encrypted.
   subject bytea NOT NULL,
   account_id text NOT NULL REFERENCES accounts (id),
+  -- Whether the provider has ever said that the person showed it two factors.
+  two_factors boolean NOT NULL,
   created_at timestamptz NOT NULL,
   PRIMARY KEY (issuer, subject_index)
 );
 CREATE INDEX upstream_links_by_account ON upstream_links (account_id);
-CREATE TRIGGER upstream_links_tell AFTER INSERT OR UPDATE OF account_id OR DELETE ON upstream_links
+CREATE TRIGGER upstream_links_tell AFTER INSERT OR UPDATE OF account_id, two_factors OR DELETE ON upstream_links
   FOR EACH ROW EXECUTE FUNCTION tell_identifier_changed();
 
 -- Events that registers reported (RFC 8417), each once. `settled_at`: sessions have been ended and portals told.

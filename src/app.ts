@@ -2,11 +2,14 @@
 import Koa from 'koa';
 import { apiRoutes } from './api/routes.ts';
 import { createAuditLog, type AuditLog } from './audit/index.ts';
+import { registerEventRoute } from './api/register-events.ts';
 import { consoleRoutes } from './console/routes.ts';
+import { liveCheckRoutes } from './demo/live-check.ts';
 import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
 import { outboxRoute } from './console/outbox.ts';
 import {
   createAccountCache,
+  createAuthorities,
   createCarriers,
   createIdentity,
   createLimits,
@@ -15,6 +18,7 @@ import {
   createPasswordHasher,
   createRedisLimitStore,
   IDENTITY_TABLES,
+  createRegisterEvents,
   toLimitPlan,
   type Identity,
   type Messages,
@@ -26,6 +30,7 @@ import {
   createRedisStore,
   createTokenKeys,
   OIDC_TABLES,
+  moveSubjects,
   SCOPES,
   storeHolding,
   type LogoutOutbox,
@@ -47,6 +52,7 @@ import { answerDirectly } from './platform/http/direct.ts';
 import { answerErrors, observe } from './platform/http/edge.ts';
 import { createForms } from './platform/http/forms.ts';
 import { operations } from './platform/http/operations.ts';
+import { createOutboundFetch } from './platform/http/outbound.ts';
 import { createPages } from './platform/http/pages.ts';
 import { createPreferences } from './platform/http/preferences.ts';
 import { speakFor } from './platform/http/origin.ts';
@@ -129,6 +135,15 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     closing.unshift(() => messages.stop());
     messages.start();
     const store = redis ? createRedisStore(redis, config.redisKeyPrefix) : createMemoryStore(clock);
+    const authorities = createAuthorities(settings.sources.authorities, {
+      db,
+      clock,
+      logger,
+      issuer: config.issuer,
+      outboundNetworks: config.outboundNetworks,
+      outboundAuthorities: config.outboundAuthorities,
+    });
+    const organisations = createOrganisations({ db, clock, audit });
     const identity = createIdentity({
       db,
       clock,
@@ -140,6 +155,8 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       issuer: config.issuer,
       passkeyAuthorities: config.passkeyAuthorities,
       takeOnce: (name, ttlSeconds) => store.putOnce('PasskeyChallenge', name, '1', ttlSeconds),
+      authorities: authorities.all,
+      onMerge: [moveSubjects, organisations.moveMemberships],
     });
     const limits = createLimits({
       store: redis
@@ -151,7 +168,6 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     });
     const accounts = await createAccountCache({ db, identity });
     closing.unshift(() => accounts.stop());
-    const organisations = createOrganisations({ db, clock, audit });
     const portals: Awaited<ReturnType<typeof createPortals>> = await createPortals({
       db,
       clock,
@@ -185,7 +201,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       audit,
       identity,
       accounts,
-      means: { proofing: 0 },
+      means: { proofing: identity.proofing.attainable },
       limits,
       portals,
       resources,
@@ -211,6 +227,16 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       ],
     });
     closing.unshift(() => rotation.stop());
+    const registerEvents = createRegisterEvents({
+      db,
+      clock,
+      audit,
+      persons: identity.persons,
+      registers: settings.sources.registers,
+      audience: config.issuer,
+      fetch: createOutboundFetch(config.outboundNetworks, config.outboundAuthorities),
+      endSessions: (accountId, actor) => oidc.signOutEverywhere(accountId, 'register-event', actor),
+    });
 
     const koa = new Koa<RequestState>({ keys: [...secrets.cookieKeys] });
     koa.silent = true;
@@ -243,6 +269,8 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       }),
     );
     koa.use(consoleRoutes({ pages, portals }));
+    if (authorities.fictional) koa.use(liveCheckRoutes({ register: authorities.fictional, forms, pages }));
+    koa.use(registerEventRoute(registerEvents));
     if (development) koa.use(outboxRoute({ pages, outbox: development }));
     koa.use(oidc.middleware);
 

@@ -32,14 +32,15 @@ export interface Accounts {
    * @throws {IdentityError} IDENTIFIER_TAKEN
    */
   open(tx: Queryable, identifier: Identifier, options: { readonly verified: boolean }): Promise<AccountId>;
+  /** Opens an account that no identifier leads to: its person comes by an upstream identity provider. */
+  openWithoutIdentifier(tx: Queryable): Promise<AccountId>;
+  /**
+   * Moves what leads to an account to another, as far as that has nothing of the kind, and removes the rest with every credential: the
+   * account is being closed into the other.
+   */
+  absorb(tx: Queryable, from: AccountId, into: AccountId): Promise<void>;
   /** Locks or unlocks an account. A locked one is found by nobody. */
   setState(accountId: string, state: 'active' | 'locked', actor: string): Promise<void>;
-  /** Records how sure it is who the holder is: 0 nothing checked, 4 in person. @param proofing.method How it was checked. */
-  recordProofing(
-    accountId: string,
-    proofing: { level: number; method: string },
-    actor: string,
-  ): Promise<void>;
   /** The account, if it exists and is active. */
   account(id: string): Promise<Account | undefined>;
   /** The active account that an identifier leads to. A text that is no identifier costs the same look-up. */
@@ -52,6 +53,14 @@ export interface Accounts {
 const NOBODY: Identifier = { kind: 'username', value: '' };
 
 const USABLE_PASSKEY = 'SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND k.suspended_at IS NULL';
+const CREDENTIAL_TABLES = [
+  'password_credentials',
+  'totp_credentials',
+  'passkeys',
+  'recovery_codes',
+  'known_devices',
+  'known_networks',
+];
 
 /** Which methods an account can be signed in with, each as a condition on the row of `accounts`, named `a`. */
 const METHOD_CONDITIONS: Readonly<Partial<Record<Method, string>>> = {
@@ -60,6 +69,8 @@ const METHOD_CONDITIONS: Readonly<Partial<Record<Method, string>>> = {
   pwd: 'EXISTS (SELECT 1 FROM password_credentials p WHERE p.account_id = a.id)',
   otp: 'EXISTS (SELECT 1 FROM totp_credentials t WHERE t.account_id = a.id)',
   recovery: 'EXISTS (SELECT 1 FROM recovery_codes r WHERE r.account_id = a.id AND r.used_at IS NULL)',
+  fed: 'EXISTS (SELECT 1 FROM upstream_links u WHERE u.account_id = a.id)',
+  fedmfa: 'EXISTS (SELECT 1 FROM upstream_links u WHERE u.account_id = a.id AND u.two_factors)',
 };
 const METHODS_COLUMN = `array_remove(ARRAY[${Object.entries(METHOD_CONDITIONS)
   .map(([method, condition]) => `CASE WHEN ${condition} THEN '${method}' END`)
@@ -112,7 +123,33 @@ export function createAccounts(parts: {
     return row;
   }
 
+  async function insert(tx: Queryable): Promise<AccountId> {
+    const at = clock.now();
+    const accountId = newId('acc', at);
+    await tx.query(`INSERT INTO accounts (id, state, created_at) VALUES ($1, 'active', $2)`, [accountId, at]);
+    return accountId;
+  }
+
   return {
+    openWithoutIdentifier: insert,
+
+    async absorb(tx, from, into) {
+      const rows = await tx.query<{ kind: IdentifierKind; value: Uint8Array }>(
+        `SELECT kind, value FROM account_identifiers i WHERE account_id = $1
+            AND NOT EXISTS (SELECT 1 FROM account_identifiers o WHERE o.account_id = $2 AND o.kind = i.kind)`,
+        [from, into],
+      );
+      for (const { kind, value } of rows)
+        // What is encrypted is bound to its account.
+        await tx.query(
+          'UPDATE account_identifiers SET account_id = $3, value = $4 WHERE account_id = $1 AND kind = $2',
+          [from, kind, into, cipher.encrypt(cipher.decrypt(value, from), into)],
+        );
+      await tx.query('DELETE FROM account_identifiers WHERE account_id = $1', [from]);
+      for (const table of CREDENTIAL_TABLES)
+        await tx.query(`DELETE FROM ${table} WHERE account_id = $1`, [from]);
+    },
+
     async open(tx, identifier, { verified }) {
       await blindIndex.lock(tx, indexed(identifier));
       const taken = await tx.query(
@@ -122,11 +159,7 @@ export function createAccounts(parts: {
       if (taken.length > 0)
         throw new IdentityError('IDENTIFIER_TAKEN', 'This identifier has an account already.');
       const at = clock.now();
-      const accountId = newId('acc', at);
-      await tx.query(`INSERT INTO accounts (id, state, created_at) VALUES ($1, 'active', $2)`, [
-        accountId,
-        at,
-      ]);
+      const accountId = await insert(tx);
       await tx.query(
         `INSERT INTO account_identifiers (kind, blind_index, account_id, value, created_at, verified_at)
            VALUES ($1, $2, $3, $4, $5, $6)`,
@@ -150,18 +183,6 @@ export function createAccounts(parts: {
           actor,
           subject: accountId,
           detail: { state },
-        });
-      });
-    },
-
-    async recordProofing(accountId, { level, method }, actor) {
-      await db.transaction(async (tx) => {
-        await tx.query('UPDATE accounts SET proofing = $2 WHERE id = $1', [accountId, level]);
-        await audit.record(tx, {
-          type: 'account.proofed',
-          actor,
-          subject: accountId,
-          detail: { level, method },
         });
       });
     },

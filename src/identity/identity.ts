@@ -2,7 +2,8 @@
 import type { AuditLog } from '../audit/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { DataKeys } from '../platform/data-keys.ts';
-import type { Db } from '../platform/db/db.ts';
+import type { Db, Queryable } from '../platform/db/db.ts';
+import type { AccountId } from '../platform/ids.ts';
 import { createAccounts, type Accounts } from './accounts.ts';
 import { amrOf, methodsOf, type Factors } from './assurance.ts';
 import { createOneTimeCodes, type OneTimeCodes } from './credentials/one-time-codes.ts';
@@ -18,8 +19,11 @@ import { IdentityError } from './errors.ts';
 import type { MessageSender } from './messages/messages.ts';
 import { createDevices, type Devices } from './protection/devices.ts';
 import { parseIdentifier } from './identifiers.ts';
+import type { ProofingAuthority } from './proofing/authority.ts';
+import { createPersons, type Persons } from './proofing/persons.ts';
+import { createProofing, type Proofing } from './proofing/proofing.ts';
 
-export interface Identity extends Omit<Accounts, 'open'> {
+export interface Identity extends Omit<Accounts, 'open' | 'openWithoutIdentifier' | 'absorb'> {
   readonly passwords: Passwords;
   readonly totp: Totp;
   readonly oneTimeCodes: OneTimeCodes;
@@ -28,6 +32,8 @@ export interface Identity extends Omit<Accounts, 'open'> {
   readonly passkeys: Passkeys;
   /** Signing in on one device by approving on another. */
   readonly crossDevice: CrossDevice;
+  readonly persons: Persons;
+  readonly proofing: Proofing;
   /** What is wrong with a registration before it is tried; every problem at once, for the form. */
   check(registration: { identifier: string; password: string }): IdentityError['code'][];
   /**
@@ -35,6 +41,8 @@ export interface Identity extends Omit<Accounts, 'open'> {
    * @throws {IdentityError} what `check` finds; IDENTIFIER_TAKEN.
    */
   register(registration: { identifier: string; password: string }): Promise<Showing>;
+  /** Records how sure it is who the holder is, as an operator says: 0 nothing checked, 4 in person. */
+  recordProofing: Persons['attest'];
   /** Records that a person has signed in. @param signIn.factors What they have shown for it. */
   signedIn(signIn: { accountId: string; factors: Factors; clientId: string }): Promise<void>;
 }
@@ -53,10 +61,19 @@ export function createIdentity(parts: {
   /** Makers (PEM) of keys in hardware, whose attestations of passkeys are believed. */
   passkeyAuthorities: string | undefined;
   takeOnce: TakeOnce;
+  /** Who can say whether people are who they say; the first that knows a kind of document is asked about it. */
+  authorities?: readonly ProofingAuthority[];
+  /** What else belongs to an account and goes with it when it is closed into another. */
+  onMerge?: readonly ((tx: Queryable, from: AccountId, into: AccountId) => Promise<void>)[];
 }): Identity {
   const { db, clock, audit } = parts;
-  const { open, ...accounts } = createAccounts(parts);
-  const passwords = createPasswords({ ...parts, hasher: parts.passwords, accounts: { open, ...accounts } });
+  const { open, openWithoutIdentifier, absorb, ...accounts } = createAccounts(parts);
+  const passwords = createPasswords({
+    ...parts,
+    hasher: parts.passwords,
+    accounts: { open, openWithoutIdentifier, absorb, ...accounts },
+  });
+  const persons = createPersons({ ...parts, onMerge: [absorb, ...(parts.onMerge ?? [])] });
 
   function check(registration: { identifier: string; password: string }): IdentityError['code'][] {
     const problem = passwordProblem(registration.password);
@@ -75,6 +92,9 @@ export function createIdentity(parts: {
     devices: createDevices({ ...parts, account: accounts.account }),
     passkeys: createPasskeys({ ...parts, authorities: parts.passkeyAuthorities }),
     crossDevice: createCrossDevice(parts),
+    persons,
+    proofing: createProofing({ ...parts, persons, authorities: parts.authorities ?? [] }),
+    recordProofing: persons.attest,
     check,
 
     async register(registration) {

@@ -47,6 +47,21 @@ export {
 } from './credentials/passkeys.ts';
 export type { CrossDevice, Place } from './credentials/cross-device.ts';
 export type { TakeOnce } from './credentials/passkey-challenges.ts';
+export { createAuthorities, FICTIONAL_LIVE_CHECK_PATH, type Authorities } from './proofing/authorities.ts';
+export type { ByLanguage, ProofingAuthority } from './proofing/authority.ts';
+export {
+  DOCUMENT_KINDS,
+  isDocumentKind,
+  thirdItemsOf,
+  type Document,
+  type DocumentKind,
+  type ThirdItem,
+} from './proofing/documents.ts';
+export { ProofingError } from './proofing/errors.ts';
+export type { FictionalRegister } from './proofing/fictional-register.ts';
+export type { Evidence, LinkId, Person, Persons } from './proofing/persons.ts';
+export type { Outcome, Proofing, Statement } from './proofing/proofing.ts';
+export { createRegisterEvents, RegisterEventError, type RegisterEvents } from './proofing/register-events.ts';
 export { createCarriers, type Carriers } from './messages/carriers.ts';
 export type { DevelopmentOutbox } from './messages/development.ts';
 export { createMessages, type MessageSender, type Messages } from './messages/messages.ts';

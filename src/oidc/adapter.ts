@@ -220,23 +220,31 @@ function createSessionAdapter(parts: { store: OidcStore; records: Records }): Ad
 /**
  * Ends every session of an account.
  * @param ended Called before a session ends, with the portals that it had signed in to.
+ * @param exceptUid A session that goes on.
  * @returns how many sessions ended.
  */
 export async function endSessionsOf(
   accountId: string,
   { store, records }: { store: OidcStore; records: Records },
   ended: (clientId: string, sid: string | undefined) => Promise<void>,
+  exceptUid?: string,
 ): Promise<number> {
   const keys = await store.sessionsOf(keyOf(accountId));
+  let count = 0;
   for (const key of keys) {
     const session = await store.session(key);
+    if (session && exceptUid !== undefined) {
+      const { uid } = JSON.parse(records.openText(session.body, SESSION_CONTEXT)) as { uid?: string };
+      if (uid === exceptUid) continue;
+    }
+    count += 1;
     for (const [clientId, text] of Object.entries(session?.authorizations ?? {})) {
       const { sid } = JSON.parse(records.openText(text, sessionEntryContext(clientId))) as { sid?: string };
       await ended(clientId, sid);
     }
     await store.endSession(key);
   }
-  return keys.length;
+  return count;
 }
 
 /** The library's contract has methods that it calls for some models only; calling one here would be a mistake of ours. */

@@ -96,11 +96,22 @@ interface LibraryClient {
   backchannelLogout(accountId: string, sid: string | undefined): Promise<void>;
 }
 
+/**
+ * Ends every session of an account and tells its portals through the outbox.
+ * @param reason Closed word for the audit log, such as `account-locked`.
+ * @param exceptUid A session that goes on.
+ */
+export type SignOutEverywhere = (
+  accountId: string,
+  reason: string,
+  actor: string,
+  exceptUid?: string,
+) => Promise<void>;
+
 export interface Generations {
   /** Makes a generation of the given keys, on the same rooms as every other. */
   build(keys: readonly PublishedKey[]): Generation;
-  /** Ends every session of an account and tells its portals. @returns how many sessions ended. */
-  endSessions(accountId: string): Promise<number>;
+  readonly signOutEverywhere: SignOutEverywhere;
 }
 
 export function createGenerations(parts: GenerationParts): Generations {
@@ -108,7 +119,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   const apiUri = apiResource(config.issuer);
   const now = () => Math.floor(clock.now().getTime() / 1000);
   const records = createRecords({ store, cipher: createStoreCipher(secrets.dataKeys) });
-  const subjects = createSubjects(parts);
+  const subjects = createSubjects({ ...parts, mergedInto: parts.identity.persons.mergedInto });
   const consents = createConsents(parts);
   const restarts = createRestarts({ records, clock, issuer: config.issuer });
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
@@ -166,6 +177,23 @@ export function createGenerations(parts: GenerationParts): Generations {
       }
     );
   }
+
+  const signOutEverywhere: SignOutEverywhere = async (accountId, reason, actor, exceptUid) => {
+    const ended = async (clientId: string, sid: string | undefined) => {
+      const portal = await portals.find(clientId);
+      if (portal?.backchannelLogoutUri !== undefined)
+        await parts.logouts.enqueue({ clientId, accountId, sid });
+    };
+    const sessions = await endSessionsOf(accountId, { store, records }, ended, exceptUid);
+    await parts.db.transaction((tx) =>
+      parts.audit.record(tx, {
+        type: 'account.sessions-ended',
+        actor,
+        subject: accountId,
+        detail: { reason, sessions },
+      }),
+    );
+  };
 
   function build(keys: readonly PublishedKey[]): Generation {
     /** A portal's parsed client lives as long as the registry's record of it: however many portals there are, none is parsed twice. */
@@ -277,7 +305,17 @@ export function createGenerations(parts: GenerationParts): Generations {
       boundedRequests(),
       certificates.atOrigin,
       ownReturn(config.issuer),
-      interactionRoutes({ ...parts, guard, provider, records, consents, ownPages, restarts }),
+      interactionRoutes({
+        ...parts,
+        guard,
+        provider,
+        records,
+        consents,
+        ownPages,
+        restarts,
+        issuer: config.issuer,
+        signOutEverywhere,
+      }),
       approvalRoutes({ ...parts, provider, backchannel, consents, now }),
       ownPasskeyRoutes({ ...parts, provider }),
       manageRegistrations(portals),
@@ -320,15 +358,7 @@ export function createGenerations(parts: GenerationParts): Generations {
     };
   }
 
-  return {
-    build,
-    endSessions: (accountId) =>
-      endSessionsOf(accountId, { store, records }, async (clientId, sid) => {
-        const portal = await portals.find(clientId);
-        if (portal?.backchannelLogoutUri !== undefined)
-          await parts.logouts.enqueue({ clientId, accountId, sid });
-      }),
-  };
+  return { build, signOutEverywhere };
 }
 
 /** Lets the session keep when each factor was shown: the library knows one time for all of them. */

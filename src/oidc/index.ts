@@ -3,6 +3,7 @@ export { createOidc, type BearerToken, type Oidc } from './provider.ts';
 export { apiResource } from './configuration.ts';
 export { OIDC_TABLES } from './tables.ts';
 export { SCOPES } from './scopes.ts';
+export { moveSubjects } from './subjects.ts';
 export { createLogoutOutbox, type LogoutOutbox } from './logout-outbox.ts';
 export { storeHolding } from './records.ts';
 export { createMemoryStore } from './store/memory.ts';

@@ -4,7 +4,7 @@ import type { DirectHandler } from '../platform/http/direct.ts';
 import type { AccountId } from '../platform/ids.ts';
 import type { Portal } from '../portals/index.ts';
 import { apiResource, CODE_CHALLENGE_OPTIONAL } from './configuration.ts';
-import { createGenerations, type GenerationParts } from './generation.ts';
+import { createGenerations, type GenerationParts, type SignOutEverywhere } from './generation.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
 import type { TokenKeys } from './token-keys.ts';
 
@@ -30,11 +30,7 @@ export interface Oidc {
   bearer(token: string): Promise<BearerToken | undefined>;
   /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
   checkPortal(portal: Portal): void;
-  /**
-   * Signs a person out everywhere: ends every session and tells every portal through the outbox.
-   * @param reason Closed word for the audit log, such as `account-locked`.
-   */
-  signOutEverywhere(accountId: string, reason: string, actor: string): Promise<void>;
+  readonly signOutEverywhere: SignOutEverywhere;
   /**
    * A token with which one portal may register itself (RFC 7591, section 1.2).
    * @param options.seconds How long it is good.
@@ -49,7 +45,7 @@ export interface Oidc {
 export async function createOidc(parts: OidcParts): Promise<Oidc> {
   const { config, logger, tokenKeys } = parts;
   const apiUri = apiResource(config.issuer);
-  const { build, endSessions } = createGenerations(parts);
+  const { build, signOutEverywhere } = createGenerations(parts);
   let current = build(await tokenKeys.published());
   let rebuilding: Promise<void> = Promise.resolve();
   tokenKeys.onChange(() => {
@@ -81,17 +77,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
       return account && { accountId: account.id, clientId: accessToken.clientId, scopes: accessToken.scopes };
     },
     checkPortal: (portal) => current.check(portal),
-    async signOutEverywhere(accountId, reason, actor) {
-      const sessions = await endSessions(accountId);
-      await parts.db.transaction((tx) =>
-        parts.audit.record(tx, {
-          type: 'account.sessions-ended',
-          actor,
-          subject: accountId,
-          detail: { reason, sessions },
-        }),
-      );
-    },
+    signOutEverywhere,
     issueInitialAccessToken: ({ seconds, codeChallenge = 'required' }) =>
       new current.provider.InitialAccessToken({
         expiresIn: seconds,

@@ -1,7 +1,7 @@
 /** Pairwise subject identifiers (OpenID Connect Core 1.0, section 8.1): random, chosen once per account and sector, kept for ever. */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../platform/clock.ts';
-import { only, type Db } from '../platform/db/db.ts';
+import { only, type Db, type Queryable } from '../platform/db/db.ts';
 
 export interface Subjects {
   /** The `sub` by which the portals of `sector` know an account: 256 random bits, base64url. Parallel first visits get the same one. */
@@ -13,7 +13,12 @@ export interface Subjects {
 /** A subject never changes, so it may be remembered for as long as there is room. */
 const CACHE_ENTRIES = 50_000;
 
-export function createSubjects(parts: { db: Db; clock: Clock }): Subjects {
+/** @param parts.mergedInto The account that one was closed into, if it was. */
+export function createSubjects(parts: {
+  db: Db;
+  clock: Clock;
+  mergedInto: (accountId: string) => Promise<string | undefined>;
+}): Subjects {
   const known = new Map<string, string>();
 
   async function load(accountId: string, sector: string): Promise<string> {
@@ -22,6 +27,9 @@ export function createSubjects(parts: { db: Db; clock: Clock }): Subjects {
       [accountId, sector],
     );
     if (row) return row.sub;
+    // What is still to be said of an account that was closed into another is said by the subject that it left it.
+    const into = await parts.mergedInto(accountId);
+    if (into !== undefined) return load(into, sector);
     // DO UPDATE rather than DO NOTHING: it makes the row of whoever came first visible to RETURNING.
     const written = await parts.db.query<{ sub: string }>(
       `INSERT INTO pairwise_subjects (account_id, sector, sub, created_at) VALUES ($1, $2, $3, $4)
@@ -50,4 +58,16 @@ export function createSubjects(parts: { db: Db; clock: Clock }): Subjects {
       return row?.account_id;
     },
   };
+}
+
+/**
+ * Lets an account that is closed into another leave it the subjects that portals know: for ever means that a portal goes on to know its
+ * person by them. Where both are known in a sector the other account keeps its own, and the closed one's is never used again.
+ */
+export async function moveSubjects(tx: Queryable, from: string, into: string): Promise<void> {
+  await tx.query(
+    `UPDATE pairwise_subjects s SET account_id = $2 WHERE account_id = $1
+        AND NOT EXISTS (SELECT 1 FROM pairwise_subjects o WHERE o.account_id = $2 AND o.sector = s.sector)`,
+    [from, into],
+  );
 }

@@ -2,6 +2,7 @@
 export {
   createOrganisations,
   OrganisationError,
+  type Membership,
   type Organisation,
   type Organisations,
   type Role,

@@ -1,7 +1,7 @@
 /** Organisations, their tree of units, and who holds which role in a unit. */
 import type { AuditLog } from '../audit/index.ts';
 import type { Clock } from '../platform/clock.ts';
-import { isUniqueViolation, type Db } from '../platform/db/db.ts';
+import { isUniqueViolation, type Db, type Queryable } from '../platform/db/db.ts';
 import { AppError } from '../platform/errors.ts';
 import { newId, type AccountId, type OrganisationId, type UnitId } from '../platform/ids.ts';
 import { isUnifiedSocialCreditCode } from './unified-social-credit-code.ts';
@@ -25,6 +25,11 @@ export interface Unit {
   readonly name: string;
 }
 
+export interface Membership {
+  readonly unit: Unit;
+  readonly role: Role;
+}
+
 export interface Organisations {
   /** @throws {OrganisationError} CREDIT_CODE_INVALID, ORGANISATION_EXISTS */
   found(
@@ -42,6 +47,10 @@ export interface Organisations {
   rolesOf(accountId: string, unitId: UnitId): Promise<Role[]>;
   /** The units in which an account holds a role. */
   unitsOf(accountId: string, role: Role): Promise<UnitId[]>;
+  /** What an account is in which organisation, by age. */
+  membershipsOf(accountId: string): Promise<Membership[]>;
+  /** Lets an account take over the roles of another that is closed into it. */
+  moveMemberships(tx: Queryable, from: AccountId, into: AccountId): Promise<void>;
 }
 
 interface UnitRow {
@@ -160,6 +169,25 @@ export function createOrganisations(parts: { db: Db; clock: Clock; audit: AuditL
         [accountId, role],
       );
       return rows.map((row) => row.unit_id);
+    },
+
+    async membershipsOf(accountId) {
+      const rows = await db.query<UnitRow & { role: Role }>(
+        `SELECT u.id, u.name, o.id AS organisation_id, o.unified_social_credit_code, o.name AS organisation_name, m.role
+           FROM memberships m JOIN units u ON u.id = m.unit_id JOIN organisations o ON o.id = u.organisation_id
+          WHERE m.account_id = $1 AND o.state = 'active' ORDER BY m.created_at, m.unit_id, m.role`,
+        [accountId],
+      );
+      return rows.map((row) => ({ unit: toUnit(row), role: row.role }));
+    },
+
+    async moveMemberships(tx, from, into) {
+      await tx.query(
+        `INSERT INTO memberships (account_id, unit_id, role, created_at)
+           SELECT $2, unit_id, role, created_at FROM memberships WHERE account_id = $1 ON CONFLICT DO NOTHING`,
+        [from, into],
+      );
+      await tx.query('DELETE FROM memberships WHERE account_id = $1', [from]);
     },
   };
 }

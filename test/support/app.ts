@@ -61,6 +61,8 @@ export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
     ISSUER: `http://localhost:${port}`,
     OUTBOUND_NETWORKS: '127.0.0.0/8,::1/128',
     DRAIN_SECONDS: '1',
+    // Nobody can be proofed, unless a test says by whom.
+    IDENTITY_SOURCES: '{}',
     // `HOT_PATH=off npx vitest run test/conformance`: the same tests with every request served by the library.
     HOT_PATH: process.env['HOT_PATH'] ?? 'on',
     ...(options.mode === 'server'

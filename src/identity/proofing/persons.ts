@@ -91,6 +91,11 @@ export interface Persons {
     result: 'refused' | 'unavailable',
     first?: (tx: Queryable) => Promise<void>,
   ): Promise<void>;
+  /**
+   * Records what an operator says of how sure it is who the holder is: 0 nothing checked, 4 in person.
+   * @param attested.method How it was checked.
+   */
+  attest(accountId: string, attested: { level: number; method: string }, actor: string): Promise<void>;
   /** @throws {ProofingError} DOCUMENT_DIFFERS: the account holds another document already. */
   checkDocument(accountId: string, document: Document): Promise<void>;
   /** The account that a link leads to, if it still waits for this account. */
@@ -98,10 +103,10 @@ export interface Persons {
   /**
    * Makes two accounts one: the one that holds the document stays, the other is closed into it.
    * @param shown The account that the person has shown to be theirs, too.
-   * @returns the account that stays.
+   * @returns the account that stays, and the level that was confirmed for it.
    * @throws {ProofingError} LINK_OVER: done, expired, another account than the one that holds the document, or it changed meanwhile.
    */
-  link(link: string, accountId: string, shown: string): Promise<AccountId>;
+  link(link: string, accountId: string, shown: string): Promise<{ accountId: AccountId; level: number }>;
   /** The account that holds a document, in any state. It and the document are locked until the transaction ends. */
   lockHolder(tx: Queryable, document: Document): Promise<AccountId | undefined>;
   /**
@@ -121,6 +126,8 @@ export interface Persons {
     change: { document?: Document; name?: string },
     source: Source,
   ): Promise<boolean>;
+  /** The account that one was closed into, if it was. */
+  mergedInto(accountId: string): Promise<AccountId | undefined>;
   /** Removes who the holder was. The evidence stays; it names nobody. */
   forget(tx: Queryable, accountId: string): Promise<void>;
   /**
@@ -405,6 +412,26 @@ export function createPersons(parts: {
       });
     },
 
+    async attest(accountId, { level, method }, actor) {
+      const source: Source = {
+        authority: actor,
+        trustFramework: 'urn:yinxin:trust-framework:counter',
+        fictional: false,
+        method: 'counter',
+        reference: method,
+      };
+      await db.transaction(async (tx) => {
+        await tx.query('UPDATE accounts SET proofing = $2 WHERE id = $1', [accountId, level]);
+        await addEvidence(tx, accountId, source, { documentKind: undefined, level, result: 'confirmed' });
+        await audit.record(tx, {
+          type: 'account.proofed',
+          actor,
+          subject: accountId,
+          detail: { level, method },
+        });
+      });
+    },
+
     async checkDocument(accountId, document) {
       const index = await indexOf(db, accountId);
       if (index && !isAmong(index, document)) throw differs();
@@ -473,7 +500,7 @@ export function createPersons(parts: {
           subject: from,
           detail: { into, evidenceId },
         });
-        return into;
+        return { accountId: into, level: proof.level };
       }),
 
     async lockHolder(tx, document) {
@@ -527,6 +554,14 @@ export function createPersons(parts: {
         ],
       );
       return true;
+    },
+
+    async mergedInto(accountId) {
+      const [row] = await db.query<{ merged_into: AccountId | null }>(
+        'SELECT merged_into FROM accounts WHERE id = $1',
+        [accountId],
+      );
+      return row?.merged_into ?? undefined;
     },
 
     async forget(tx, accountId) {

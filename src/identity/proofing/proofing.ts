@@ -16,6 +16,7 @@ import {
   type ProofingLevel,
 } from './authority.ts';
 import {
+  documentKey,
   DOCUMENT_KINDS,
   isDate,
   isName,
@@ -70,6 +71,8 @@ export interface Proofing {
   check(
     statement: Statement,
   ): { field: 'number' | 'issuingCountry' | 'name' | 'third'; code: ProofingError['code'] }[];
+  /** The text by which limits know a document: the same for every spelling of its number. */
+  keyOf(statement: Statement): string;
   /**
    * Compares a statement with what its authority knows.
    * @param options.returnUri Where a live check sends the person back to; `{attempt}` in it is filled in.
@@ -80,8 +83,8 @@ export interface Proofing {
     statement: Statement,
     options: { readonly wanted: ProofingLevel; readonly returnUri: string },
   ): Promise<Outcome>;
-  /** Whether only the live check is missing, so that the person need not say again who they are. */
-  onlyLiveCheckMissing(accountId: string): Promise<boolean>;
+  /** Whether a live check alone would do, because the person was compared before: they need not say again who they are. */
+  comparedBefore(accountId: string): Promise<Counterpart | undefined>;
   /** Goes on to the live check of a person who was compared before. */
   continueToLiveCheck(accountId: string, returnUri: string): Promise<Outcome>;
   /**
@@ -161,8 +164,8 @@ export function createProofing(parts: {
       now,
     ]);
     await db.query(
-      `INSERT INTO proofing_attempts (id, account_id, authority, reference, claim, state, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, 'continuing', $6, $7)`,
+      `INSERT INTO proofing_attempts (id, account_id, authority, reference, claim, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)`,
       [
         attempt,
         accountId,
@@ -191,14 +194,14 @@ export function createProofing(parts: {
   }
 
   /** A claim that only lacks the live check, and who confirmed the rest. */
-  async function comparedBefore(
+  async function earlierClaim(
     accountId: string,
   ): Promise<{ authority: ProofingAuthority; claim: Claim } | undefined> {
     const person = await persons.person(accountId);
     const authority = person && authorities.find(({ id }) => id === person.evidence.authority);
     const { reference, level, supersededAt } = person?.evidence ?? {};
-    if (!person || !authority || reference === undefined || level !== COMPARED || supersededAt)
-      return undefined;
+    const compared = level !== undefined && level >= COMPARED && !supersededAt;
+    if (!person || !authority || reference === undefined || !compared) return undefined;
     if (authority.attainable < LIVE_CHECKED) return undefined;
     const { document, name } = person;
     return { authority, claim: { document, name, third: { item: 'reference', value: reference } } };
@@ -212,6 +215,11 @@ export function createProofing(parts: {
     ),
     counterpart: (kind) => authorityFor(kind),
     check,
+
+    keyOf(statement) {
+      const reading = readDocument(statement, clock.now());
+      return 'document' in reading ? documentKey(reading.document) : statement.kind;
+    },
 
     async compare(accountId, statement, options) {
       const now = clock.now();
@@ -235,12 +243,12 @@ export function createProofing(parts: {
       return ask(accountId, authority, claim, options);
     },
 
-    async onlyLiveCheckMissing(accountId) {
-      return (await comparedBefore(accountId)) !== undefined;
+    async comparedBefore(accountId) {
+      return (await earlierClaim(accountId))?.authority;
     },
 
     async continueToLiveCheck(accountId, returnUri) {
-      const before = await comparedBefore(accountId);
+      const before = await earlierClaim(accountId);
       if (!before)
         throw new ProofingError('ATTEMPT_OVER', 'There is no comparison that a live check could follow.');
       return ask(accountId, before.authority, before.claim, { wanted: LIVE_CHECKED, returnUri });
@@ -250,7 +258,7 @@ export function createProofing(parts: {
       const over = () => new ProofingError('ATTEMPT_OVER', 'This check is over.');
       const [row] = await db.query<{ authority: string; reference: string; claim: Uint8Array }>(
         `SELECT authority, reference, claim FROM proofing_attempts
-          WHERE id = $1 AND account_id = $2 AND state = 'continuing' AND expires_at > $3`,
+          WHERE id = $1 AND account_id = $2 AND expires_at > $3`,
         [attempt, accountId, clock.now()],
       );
       const authority = row && authorities.find(({ id }) => id === row.authority);
@@ -261,10 +269,7 @@ export function createProofing(parts: {
       if (answer.kind === 'unavailable') return { kind: 'unavailable' };
       const claim = JSON.parse(Buffer.from(cipher.decrypt(row.claim, attempt)).toString('utf8')) as Claim;
       return conclude(accountId, authority, claim, answer, async (tx) => {
-        const taken = await tx.query(
-          `UPDATE proofing_attempts SET state = 'settled', claim = '' WHERE id = $1 AND state = 'continuing' RETURNING id`,
-          [attempt],
-        );
+        const taken = await tx.query('DELETE FROM proofing_attempts WHERE id = $1 RETURNING id', [attempt]);
         if (taken.length === 0) throw over();
       });
     },

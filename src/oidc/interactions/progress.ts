@@ -6,6 +6,14 @@ import type { Records } from '../records.ts';
 
 const MODEL = 'SignInProgress';
 
+/** Two accounts of one person that become one, once the other has been shown as well. */
+export interface Linking {
+  readonly link: string;
+  /** The account that will be closed, and what was shown of it. */
+  readonly from: AccountId;
+  readonly factors: Factors;
+}
+
 export interface Progress {
   readonly accountId: AccountId;
   /** Shown in this interaction. */
@@ -16,6 +24,7 @@ export interface Progress {
   readonly declined?: boolean | undefined;
   /** Whether the sign-in is unusual, as it was when something was first shown. */
   readonly unusual?: boolean | undefined;
+  readonly linking?: Linking | undefined;
   /** The secret of an authenticator app that is being set up, in base 32. */
   readonly totpSecret?: string | undefined;
 }

@@ -6,6 +6,7 @@ import { portalName } from '../../portals/index.ts';
 import { askedFor, grantAgreement, missingIn, toAgreement, toReleases } from './consent.ts';
 import { passkeyPages } from './passkey.ts';
 import { passwordPages } from './password.ts';
+import { proofingPages } from './proofing.ts';
 import { registrationPages } from './register.ts';
 import { createSteps } from './steps.ts';
 import { totpPages } from './totp.ts';
@@ -22,6 +23,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
   passkeyPages(router, parts, visits, steps, signInPage);
   totpPages(router, parts, visits, steps);
   registrationPages(router, parts, visits, steps);
+  proofingPages(router, parts, visits, steps);
 
   router.get(
     '/',

@@ -1,8 +1,10 @@
 /** The course of a sign-in: what was shown is put to what was shown before, and leads to the next page or to the end. */
 import {
   amrOf,
+  fullyShown,
   LADDER,
   methodsOf,
+  ProofingError,
   type Account,
   type Factors,
   type Method,
@@ -13,7 +15,7 @@ import { OWN_PORTAL } from '../../portals/index.ts';
 import { ownSession } from '../own-session.ts';
 import { wantedAssurance, type LoginResult } from '../policy.ts';
 import { nextStep, type Standing, type Step } from './next-step.ts';
-import { createProgressStore, type Progress } from './progress.ts';
+import { createProgressStore, type Linking, type Progress } from './progress.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
 /** One way to show that it is the same person, as a page for somebody who is known already. */
@@ -57,6 +59,9 @@ export interface Steps {
   knowing(handle: (ctx: Context, visit: Visit, account: Account) => Promise<void>): Middleware;
 }
 
+/** Both accounts of a person were shown within this time when they become one. */
+const LINKING_SECONDS = 900;
+
 /** Reasons of the login prompt for which a session that stands is enough, once it shows what is missing. */
 const STANDING_WILL_DO: ReadonlySet<string> = new Set(['assurance', 'full_authentication', 'no_session']);
 
@@ -91,7 +96,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
     };
   }
 
-  function stepFrom(standing: Standing, { interaction, portal }: Visit): Step {
+  function stepFrom(standing: Standing, { interaction, portal }: Visit, linking?: Linking): Step {
     const maxAge = interaction.params['max_age'];
     return nextStep(
       standing,
@@ -102,7 +107,11 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
           interaction.prompt.reasons.some((reason) => !STANDING_WILL_DO.has(reason)),
         // Whoever changes an account shows all that the account can show.
         fullWithinSeconds:
-          portal.clientId === OWN_PORTAL && maxAge !== undefined ? Math.max(Number(maxAge), 60) : undefined,
+          linking && linking.from !== standing.account?.id
+            ? LINKING_SECONDS
+            : portal.clientId === OWN_PORTAL && maxAge !== undefined
+              ? Math.max(Number(maxAge), 60)
+              : undefined,
       },
       { now: now(), means },
     );
@@ -110,7 +119,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
 
   async function stepOf(ctx: Context, visit: Visit) {
     const { standing, progress } = await standingOf(ctx, visit);
-    return { step: stepFrom(standing, visit), account: standing.account, progress };
+    return { step: stepFrom(standing, visit, progress?.linking), account: standing.account, progress };
   }
 
   async function save(visit: Visit, progress: Progress): Promise<void> {
@@ -145,6 +154,30 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
     });
   }
 
+  /** Makes two accounts one if the other has been shown in full by now. @returns false, having answered, if it was not the right one. */
+  async function settleLinking(
+    ctx: Context,
+    visit: Visit,
+    { account, shownNow }: Standing,
+    { link, from, factors }: Linking,
+  ): Promise<boolean> {
+    const within = { now: now(), maxAgeSeconds: LINKING_SECONDS };
+    if (!account || account.id === from || !fullyShown(account, shownNow, within)) return true;
+    try {
+      const { level } = await identity.persons.link(link, from, account.id);
+      await save(visit, { accountId: account.id, factors: shownNow, proofed: level });
+      // The session that stands here goes over to the account that stays: the library ends what belongs to the other.
+      await parts.signOutEverywhere(from, 'account-merged', account.id, visit.interaction.session?.uid);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ProofingError)) throw error;
+      await save(visit, { accountId: from, factors });
+      ctx.status = 303;
+      ctx.redirect(`${visit.base}/proofing/taken?link=${link}&wrong=yes`);
+      return false;
+    }
+  }
+
   async function proceed(ctx: Context, visit: Visit, ...showings: readonly Showing[]): Promise<void> {
     for (const showing of showings) {
       const before = await progressStore.of(visit.interaction.uid);
@@ -152,13 +185,16 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
       const at = Math.floor(showing.at.getTime() / 1000);
       await save(visit, {
         ...same,
+        linking: before?.linking,
         accountId: showing.accountId,
         factors: { ...same?.factors, [showing.method]: at },
         unusual: same?.unusual ?? (await guard.signsOf(ctx, showing.accountId)).length > 0,
       });
     }
-    const { standing } = await standingOf(ctx, visit);
-    const step = stepFrom(standing, visit);
+    const { standing: shown, progress } = await standingOf(ctx, visit);
+    if (progress?.linking && !(await settleLinking(ctx, visit, shown, progress.linking))) return;
+    const { standing, progress: settled } = await standingOf(ctx, visit);
+    const step = stepFrom(standing, visit, settled?.linking);
     // What cannot be reached is for the library to say to the portal.
     if (step.kind === 'done' || step.kind === 'unreachable') return finish(ctx, visit, standing);
     ctx.status = 303;

@@ -11,12 +11,14 @@ import type { Metrics } from '../../platform/metrics.ts';
 import { portalName, type Portal, type Portals, type Resources } from '../../portals/index.ts';
 import type { Consents } from '../consents.ts';
 import type { Guard } from '../guard.ts';
+import type { SignOutEverywhere } from '../generation.ts';
 import type { OwnPages } from '../own-pages.ts';
 import type { Records } from '../records.ts';
 import type { Interaction } from './consent.ts';
 import type { Restarts } from './restart.ts';
 
 export interface InteractionParts {
+  readonly issuer: string;
   readonly provider: Provider;
   readonly clock: Clock;
   readonly records: Records;
@@ -24,6 +26,7 @@ export interface InteractionParts {
   /** What people can come by while they sign in. */
   readonly means: Means;
   readonly guard: Guard;
+  readonly signOutEverywhere: SignOutEverywhere;
   readonly portals: Portals;
   readonly resources: Resources;
   readonly restarts: Restarts;
