@@ -1,6 +1,7 @@
 /** The tables of this room with encrypted columns. */
 import type { EncryptedTable } from '../rotation/index.ts';
 import { IDENTIFIERS } from './accounts.ts';
+import { CROSS_DEVICE_REQUESTS } from './credentials/cross-device.ts';
 import { ONE_TIME_CODES } from './credentials/one-time-codes.ts';
 import { PASSKEYS } from './credentials/passkeys.ts';
 import { TOTP_CREDENTIALS } from './credentials/totp.ts';
@@ -13,6 +14,7 @@ export const IDENTITY_TABLES: readonly EncryptedTable[] = [
   IDENTIFIERS,
   TOTP_CREDENTIALS,
   PASSKEYS,
+  CROSS_DEVICE_REQUESTS,
   ONE_TIME_CODES,
   VERIFIED_DOCUMENTS,
   RELATION_KEYS,

@@ -13,6 +13,8 @@ const OTHERS: readonly string[] = [
   'audit_head.hash',
   'certificates.der',
   'certificates.fingerprint',
+  'cross_device_requests.binding',
+  'cross_device_requests.handle',
   'custody_data_keys.wrapped',
   'custody_keys.private_key',
   'custody_keys.public_key',

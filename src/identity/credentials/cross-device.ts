@@ -11,6 +11,7 @@ import type { DataKeys } from '../../platform/data-keys.ts';
 import type { Db } from '../../platform/db/db.ts';
 import { isId, newId, type AccountId, type Id } from '../../platform/ids.ts';
 import { deriveKeys } from '../../platform/secrets.ts';
+import type { EncryptedTable } from '../../rotation/index.ts';
 import { methodsOf, type Factors } from '../assurance.ts';
 import { IdentityError } from '../errors.ts';
 import type { Showing } from './showing.ts';
@@ -98,6 +99,13 @@ export function carriedFactors(factors: Factors): Factors {
   return { ...others, swk: Math.max(hwk, factors.swk ?? 0) };
 }
 
+/** How requests lie in the database. */
+export const CROSS_DEVICE_REQUESTS = {
+  table: 'cross_device_requests',
+  key: { id: 'text' },
+  values: { place: { purpose: 'field/cross-device-place', context: (row) => row['id'] } },
+} as const satisfies EncryptedTable;
+
 export function createCrossDevice(parts: {
   db: Db;
   clock: Clock;
@@ -105,7 +113,7 @@ export function createCrossDevice(parts: {
   dataKeys: DataKeys;
 }): CrossDevice {
   const { db, clock, audit } = parts;
-  const cipher = createCipher(parts.dataKeys, 'field/cross-device-place');
+  const cipher = createCipher(parts.dataKeys, CROSS_DEVICE_REQUESTS.values.place.purpose);
   // The token is the request's id with a proof that we made it: it can be shown again and lies nowhere.
   const keys = deriveKeys(parts.dataKeys, 'cross-device-token');
   const macOf = (id: string, key = keys[0]) =>
