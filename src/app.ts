@@ -97,17 +97,28 @@ const SERVICE_NAME = 'Yinxin';
 /** Any number that nothing else in the database locks. */
 const FIRST_START_LOCK = 20_260_102;
 
+/** What requests wait for, and what can fail. */
+export type Port = 'database' | 'sessions' | 'limits' | 'hasher';
+
+export interface Tools {
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  /** Comes between the rooms and a port, to count what goes through or to let it fail. Default: nothing does. */
+  readonly through?: <T extends object>(port: Port, made: T) => T;
+}
+
 /** Builds the whole program. When it resolves the stores are connected, the database is current, and the provider's keys exist. */
-export async function createApp(settings: Settings, tools: { logger: Logger; clock?: Clock }): Promise<App> {
+export async function createApp(settings: Settings, tools: Tools): Promise<App> {
   const { config, secrets } = settings;
-  const { logger, clock = systemClock } = tools;
+  const { logger, clock = systemClock, through = (_port, made) => made } = tools;
   const closing: (() => Promise<unknown>)[] = [];
   let stopping = false;
   const limitPlan = toLimitPlan(config.limits);
 
   try {
-    const db = await openDb(config, logger);
-    closing.unshift(() => db.close());
+    const database = await openDb(config, logger);
+    closing.unshift(() => database.close());
+    const db = through('database', database);
     const applied = await migrate(db);
     if (applied.length > 0) logger.info({ applied }, 'the database was migrated');
     const redis = config.redis === undefined ? undefined : await connectRedis(config.redis.url, logger);
@@ -134,7 +145,10 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
     const messages = createMessages({ db, clock, logger, dataKeys: secrets.dataKeys, languages, carriers });
     closing.unshift(() => messages.stop());
     messages.start();
-    const store = redis ? createRedisStore(redis, config.redisKeyPrefix) : createMemoryStore(clock);
+    const store = through(
+      'sessions',
+      redis ? createRedisStore(redis, config.redisKeyPrefix) : createMemoryStore(clock),
+    );
     const authorities = createAuthorities(settings.sources.authorities, {
       db,
       clock,
@@ -149,7 +163,7 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       clock,
       audit,
       dataKeys: secrets.dataKeys,
-      passwords,
+      passwords: through('hasher', passwords),
       messages,
       serviceName: SERVICE_NAME,
       issuer: config.issuer,
@@ -159,9 +173,10 @@ export async function createApp(settings: Settings, tools: { logger: Logger; clo
       onMerge: [moveSubjects, organisations.moveMemberships],
     });
     const limits = createLimits({
-      store: redis
-        ? createRedisLimitStore(redis, config.redisKeyPrefix, clock)
-        : createMemoryLimitStore(clock),
+      store: through(
+        'limits',
+        redis ? createRedisLimitStore(redis, config.redisKeyPrefix, clock) : createMemoryLimitStore(clock),
+      ),
       plan: limitPlan,
       dataKeys: secrets.dataKeys,
       metrics,

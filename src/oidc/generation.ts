@@ -17,6 +17,7 @@ import { speakFor } from '../platform/http/origin.ts';
 import { createOutboundFetch } from '../platform/http/outbound.ts';
 import type { Pages } from '../platform/http/pages.ts';
 import type { Preferences } from '../platform/http/preferences.ts';
+import { toPublicError } from '../platform/http/statuses.ts';
 import { refuseAmbiguous } from '../platform/http/unambiguous.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -415,9 +416,13 @@ async function recordSignOut(ctx: KoaContextWithOIDC, parts: GenerationParts): P
 
 function report(provider: Provider, logger: Logger): void {
   const traceIdOf = (ctx: KoaContextWithOIDC) => (ctx.state as Partial<RequestState>).traceId;
-  provider.on('server_error', (ctx, error) =>
-    logger.error({ traceId: traceIdOf(ctx), err: error }, 'oidc request failed'),
-  );
+  provider.on('server_error', (ctx, error) => {
+    logger.error({ traceId: traceIdOf(ctx), err: error }, 'oidc request failed');
+    // The library knows one status for whatever fails.
+    if (toPublicError(error).status !== 503) return;
+    ctx.status = 503;
+    ctx.set('Retry-After', '5');
+  });
   provider.on('authorization.error', (ctx, error) =>
     logger.info({ traceId: traceIdOf(ctx), oauthError: error.error }, 'authorization refused'),
   );

@@ -4,6 +4,7 @@ import { errors } from 'oidc-provider';
 import type { Context, Middleware } from '../platform/http/context.ts';
 import { renderErrorPage } from '../platform/http/edge.ts';
 import type { Pages } from '../platform/http/pages.ts';
+import { toPublicError } from '../platform/http/statuses.ts';
 import { portalName, type Portal, type Portals } from '../portals/index.ts';
 import type { ConfigurationParts } from './configuration.ts';
 import type { Restarts } from './interactions/restart.ts';
@@ -62,7 +63,11 @@ export function createOwnPages(parts: {
       const trusted = !(error instanceof errors.InvalidRedirectUri || error instanceof errors.InvalidClient);
       const portal =
         trusted && oidcCtx.oidc.client ? await portals.find(oidcCtx.oidc.client.clientId) : undefined;
-      const said = { code: out.error, status: oidcCtx.status, message: out.error_description ?? out.error };
+      const failed = toPublicError(error);
+      const said =
+        failed.status === 503
+          ? failed
+          : { code: out.error, status: oidcCtx.status, message: out.error_description ?? out.error };
       renderErrorPage(ctx, pages, said, linkTo(ctx, portal));
     },
 

@@ -4,7 +4,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
-import { createApp, type App } from '../../src/app.ts';
+import { createApp, type App, type Tools } from '../../src/app.ts';
 import { ACTS } from '../../src/identity/protection/limits.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { toConfig, type RawEnv } from '../../src/platform/config.ts';
@@ -46,6 +46,7 @@ export interface TestAppOptions {
   readonly env?: RawEnv;
   readonly clock?: Clock;
   readonly logger?: Logger;
+  readonly through?: Tools['through'];
 }
 
 export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
@@ -77,6 +78,7 @@ export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
   const app = await createApp(toConfig(env), {
     logger: options.logger ?? silentLogger,
     ...(options.clock ? { clock: options.clock } : {}),
+    ...(options.through ? { through: options.through } : {}),
   });
   await app.start();
   return {

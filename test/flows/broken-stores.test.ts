@@ -1,0 +1,143 @@
+/** Each call to a store that a sign-in makes, broken in turn: whatever fails, nobody is signed in by it. */
+import { TOTP, Secret } from 'otpauth';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
+import type { AccountId } from '../../src/platform/ids.ts';
+import { startApp, type TestApp } from '../support/app.ts';
+import { TestClock } from '../support/clock.ts';
+import { createInstruments } from '../support/instruments.ts';
+import { newPerson, registerRelyingParty, type Person, type RelyingParty } from '../support/relying-party.ts';
+
+const clock = new TestClock(new Date());
+const instruments = createInstruments();
+let t: TestApp;
+let rp: RelyingParty;
+
+beforeAll(async () => {
+  t = await startApp({ clock, through: instruments.through });
+  rp = await registerRelyingParty(t, { clientId: 'portal' });
+});
+afterAll(async () => {
+  await rp.stop();
+  await t.stop();
+});
+
+async function isSignedIn(browser: UserAgent): Promise<boolean> {
+  const { url } = await rp.begin({ prompt: 'none' });
+  return (await browser.get(url, rp.redirectUri)).url.searchParams.has('code');
+}
+const signInsOf = async (identifier: string) => {
+  const rows = await t.app.db.query('SELECT 1 FROM audit_events WHERE type = $1 AND subject = $2', [
+    'account.signed-in',
+    await t.app.identity.find(identifier),
+  ]);
+  return rows.length;
+};
+
+interface Act {
+  readonly person: Person;
+  readonly browser: UserAgent;
+  run(): Promise<Page>;
+}
+
+/**
+ * Runs an act once to learn what it calls, then again for each call with that one broken. Nobody arrives at the portal then, everybody is
+ * told to come back, and a session that stands nevertheless belongs to a sign-in that was whole and is on record.
+ * @param prepare Brings a browser of its own to where the act begins.
+ */
+async function breakEach(prepare: () => Promise<Act>): Promise<string[]> {
+  const whole = await prepare();
+  const { result, calls } = await instruments.during(() => whole.run());
+  expect(result.url.href).toContain(`${rp.redirectUri}?code=`);
+  for (const [place, call] of calls.entries()) {
+    const { person, browser, run } = await prepare();
+    const before = await signInsOf(person.identifier);
+    const page = await instruments.breaking(place, run);
+    expect(page.status, call).toBe(503);
+    expect(page.headers.get('retry-after'), call).toBe('5');
+    if (await isSignedIn(browser)) expect(await signInsOf(person.identifier), call).toBe(before + 1);
+  }
+  return calls;
+}
+
+async function newAccount(): Promise<{ person: Person; accountId: AccountId }> {
+  const person = newPerson();
+  const { accountId } = await t.app.identity.register(person);
+  return { person, accountId };
+}
+async function deviceCookie(browser: UserAgent): Promise<string> {
+  const cookie = (await browser.jar.getCookies(t.origin)).find(({ key }) => key === 'yx_device');
+  return cookie?.toString() ?? '';
+}
+const open = async (browser: UserAgent, parameters?: Record<string, string>) =>
+  browser.get((await rp.begin(parameters)).url, rp.redirectUri);
+
+describe('with each store call broken in turn', () => {
+  test('a sign-in by password on a new device', async () => {
+    const { person } = await newAccount();
+    const calls = await breakEach(async () => {
+      const browser = new UserAgent();
+      const page = await open(browser);
+      return { person, browser, run: () => browser.submit(page, { ...person }, '/sign-in', rp.redirectUri) };
+    });
+    expect(calls).toEqual(
+      expect.arrayContaining(['limits take', 'hasher verify', 'limits giveBack', 'sessions saveSession']),
+    );
+  });
+
+  test('a second factor on a device that is known', async () => {
+    const { person, accountId } = await newAccount();
+    await t.app.identity.recordProofing(accountId, { level: 3, method: 'counter' }, 'system');
+    const { secret } = t.app.identity.totp.propose('');
+    const code = () => {
+      clock.advance(30);
+      return TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now().getTime() });
+    };
+    await t.app.identity.totp.enrol({ accountId, secret, code: code() });
+    const first = new UserAgent();
+    await first.submit(await open(first), { ...person }, '/sign-in', rp.redirectUri);
+    let known = await deviceCookie(first);
+    const calls = await breakEach(async () => {
+      const browser = new UserAgent();
+      await browser.jar.setCookie(known, t.origin);
+      const page = await open(browser, { acr_values: 'urn:yinxin:loa:3' });
+      const asked = await browser.submit(page, { ...person }, '/sign-in', rp.redirectUri);
+      return {
+        person,
+        browser,
+        async run() {
+          const done = await browser.submit(asked, { code: code() }, '/otp', rp.redirectUri);
+          known = await deviceCookie(browser);
+          return done;
+        },
+      };
+    });
+    expect(calls).not.toContain('database query INSERT known_devices');
+    expect(await t.app.identity.devices.list(accountId, undefined)).toHaveLength(1);
+  });
+
+  test('a registration', async () => {
+    await breakEach(async () => {
+      const browser = new UserAgent();
+      const page = await browser.get(`${(await open(browser)).url.href}/register`);
+      const person = newPerson();
+      const fields = { ...person, passwordAgain: person.password };
+      return { person, browser, run: () => browser.submit(page, fields, '/register', rp.redirectUri) };
+    });
+  });
+
+  test('a wrong password', async () => {
+    const { person } = await newAccount();
+    const fresh = async () => {
+      const browser = new UserAgent();
+      const page = await open(browser);
+      return { browser, run: () => browser.submit(page, { ...person, password: 'not this' }, '/sign-in') };
+    };
+    const { calls } = await instruments.during((await fresh()).run);
+    for (const [place, call] of calls.entries()) {
+      const { browser, run } = await fresh();
+      expect((await instruments.breaking(place, run)).status, call).toBe(503);
+      expect(await isSignedIn(browser), call).toBe(false);
+    }
+  });
+});
