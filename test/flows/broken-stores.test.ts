@@ -41,11 +41,13 @@ interface Act {
 }
 
 /**
- * Runs an act once to learn what it calls, then again for each call with that one broken. Nobody arrives at the portal then, everybody is
+ * Runs an act to learn what it calls, then again for each call with that one broken. Nobody arrives at the portal then, everybody is
  * told to come back, and a session that stands nevertheless belongs to a sign-in that was whole and is on record.
  * @param prepare Brings a browser of its own to where the act begins.
  */
 async function breakEach(prepare: () => Promise<Act>): Promise<string[]> {
+  // What a process reads once it does not read again.
+  await (await prepare()).run();
   const whole = await prepare();
   const { result, calls } = await instruments.during(() => whole.run());
   expect(result.url.href).toContain(`${rp.redirectUri}?code=`);

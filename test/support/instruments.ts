@@ -1,20 +1,27 @@
 /** Stands between the program and its ports: counts what goes through, and lets a chosen call fail. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { subscribe } from 'node:diagnostics_channel';
 import type { Port, Tools } from '../../src/app.ts';
 import type { Db, Transaction } from '../../src/platform/db/db.ts';
 
 export interface Instruments {
   readonly through: NonNullable<Tools['through']>;
-  /** What went through while `work` ran, in its order: port, call, and of SQL what it does to what. */
+  /** What the requests that `work` makes sent through, in its order: port, call, and of SQL what it does to what. */
   during<T>(work: () => Promise<T>): Promise<{ result: T; calls: string[] }>;
   /** Lets the call at this place of those that `work` makes fail, as if its store had gone away. @throws there was no such call. */
   breaking<T>(place: number, work: () => Promise<T>): Promise<T>;
 }
+
+const request = new AsyncLocalStorage<object>();
+subscribe('http.server.request.start', () => request.enterWith({}));
 
 export function createInstruments(): Instruments {
   let calls: string[] | undefined;
   let countdown: number | undefined;
 
   function pass(call: string): void {
+    // What goes on in the background belongs to no request.
+    if (request.getStore() === undefined) return;
     calls?.push(call);
     if (countdown === undefined) return;
     countdown -= 1;
@@ -40,12 +47,11 @@ export function createInstruments(): Instruments {
               return result;
             });
           }
-          // What goes on in the background belongs to no request.
           if (name === 'listen' || name === 'close' || isBackground(args[0])) return call.apply(target, args);
           try {
             pass(`${port} ${String(name)}${port === 'database' ? ` ${summary(String(args[0]))}` : ''}`);
           } catch (error) {
-            return Promise.reject(error as Error);
+            return Promise.reject(error);
           }
           return call.apply(target, args);
         };
