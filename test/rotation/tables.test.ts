@@ -30,9 +30,6 @@ const OTHERS: readonly string[] = [
   'sealings.sealed_digest',
   // Good for minutes, or made anew at the next sign-in.
   'account_links.number_index',
-  'cross_device_requests.binding',
-  'cross_device_requests.handle',
-  'cross_device_requests.place',
   'fictional_live_checks.reference_digest',
   'known_networks.digest',
   'one_time_code_pauses.address',
