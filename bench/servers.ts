@@ -152,7 +152,7 @@ function portal(): PortalRegistration {
   };
 }
 
-async function createDatabase(serverUrl: string): Promise<string> {
+export async function createDatabase(serverUrl: string): Promise<string> {
   const name = `yinxin_bench_${randomBytes(6).toString('hex')}`;
   const admin = connectPg(serverUrl, { poolSize: 2, logger: createLogger('silent') });
   await admin.script(`CREATE DATABASE ${name}`);
