@@ -1,6 +1,7 @@
 /** Every measure of the benchmark: how it is taken, and the rows that it gives. */
 import { createClient } from 'redis';
 import { coldStarts } from './cold-start.ts';
+import { passwords } from './passwords.ts';
 import { startCountingProxy } from './driver/counting-proxy.ts';
 import type { FlowName, Target } from './driver/flows.ts';
 import { inTurns, Load, median, percentile, ratios, type Arrivals, type Round } from './driver/measure.ts';
@@ -27,8 +28,8 @@ export interface Bench {
 
 export type Measure = (bench: Bench) => Promise<Row[]>;
 
-const atLeast = (must: number, aim: number): Bounds => ({ must, aim, better: 'more' });
-const atMost = (must: number, aim: number, unit = ''): Bounds => ({ must, aim, better: 'less', unit });
+export const atLeast = (must: number, aim: number): Bounds => ({ must, aim, better: 'more' });
+export const atMost = (must: number, aim: number, unit = ''): Bounds => ({ must, aim, better: 'less', unit });
 
 export const MEASURES = {
   login: flow('login', 'login (authorize, code, tokens)', atLeast(1.4, 2.5), { bound: true }),
@@ -42,6 +43,7 @@ export const MEASURES = {
   processes,
   tail,
   memory,
+  passwords,
   'cold-start': coldStart,
 } satisfies Record<string, Measure>;
 

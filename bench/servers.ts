@@ -32,6 +32,8 @@ export interface StartOptions {
   /** Another way to the stores than the direct one. */
   readonly stores?: { readonly databaseUrl: string; readonly redisUrl: string };
   readonly nodeOptions?: readonly string[];
+  /** Of the environment, for this process alone. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 /** Starts servers of one kind, as many as wanted. */
@@ -100,12 +102,13 @@ export async function installProduct(
   for (const person of people) await app.identity.register(person);
   await app.stop();
 
-  return async ({ core, stores, nodeOptions = [] } = {}) => {
+  return async ({ core, stores, nodeOptions = [], variables: own = {} } = {}) => {
     const port = await freePort();
     const process = await startServer({
       args: [...startOptions(), ...nodeOptions, path('../src/main.ts'), 'serve'],
       env: {
         ...env,
+        ...own,
         PORT: String(port),
         ...(stores ? { DATABASE_URL: onSameDatabase(stores.databaseUrl), REDIS_URL: stores.redisUrl } : {}),
       },

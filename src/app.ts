@@ -16,6 +16,7 @@ import {
   createMemoryLimitStore,
   createMessages,
   createPasswordHasher,
+  createPasswordPolicy,
   createRedisLimitStore,
   IDENTITY_TABLES,
   createRegisterEvents,
@@ -138,8 +139,11 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     const passwords = await createPasswordHasher({
       cost: config.argon2,
       pepper: secrets.passwordPepper,
+      previousPeppers: secrets.previousPasswordPeppers,
+      queue: config.passwordQueue,
       logger,
     });
+    closing.unshift(() => passwords.stop());
     const { carriers, development, close } = createCarriers({ config, languages, clock });
     closing.unshift(async () => close());
     const messages = createMessages({ db, clock, logger, dataKeys: secrets.dataKeys, languages, carriers });
@@ -164,6 +168,13 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       audit,
       dataKeys: secrets.dataKeys,
       passwords: through('hasher', passwords),
+      passwordPolicy: createPasswordPolicy({
+        context: [
+          SERVICE_NAME,
+          new URL(config.issuer).hostname,
+          ...languages.all.map(({ t }) => t('service.name')),
+        ],
+      }),
       messages,
       serviceName: SERVICE_NAME,
       issuer: config.issuer,

@@ -5,6 +5,8 @@ export interface Answer {
   readonly status: number;
   readonly text: string;
   header(name: string): string | undefined;
+  /** Every value of a header that may come more than once. */
+  headers(name: string): string[];
   json(): Record<string, unknown>;
 }
 
@@ -83,6 +85,8 @@ export class Connection {
       status: Number(head.slice(9, 12)),
       text: message.body.toString(),
       header: (name) => headerOf(head, name),
+      headers: (name) =>
+        [...head.matchAll(new RegExp(`^${name}: *(.*)$`, 'gim'))].map(([, value = '']) => value),
       json: () => JSON.parse(message.body.toString()) as Record<string, unknown>,
     });
   }

@@ -70,6 +70,9 @@ export const FLOWS = {
     };
   },
 
+  /** A person without a session signs in with a password: from the portal's request to the code, through the page with its form. */
+  password: (site, person) => async (lane) => (await site.openSignIn(lane, person))(lane),
+
   userinfo: async (site, person) => {
     const headers = { authorization: `Bearer ${await site.accessToken(person)}` };
     return async (lane) => expect(await lane.request('GET', site.path('userinfo_endpoint'), headers), 200);
@@ -173,6 +176,42 @@ export class Site {
     return { cookie: await browser.jar.getCookieString(start.href), code, verifier };
   }
 
+  /**
+   * Comes from a portal to the page with the sign-in form, with as little work as a browser can have.
+   * @returns what sends the form and follows to the code; `once` sends the form alone.
+   */
+  async openSignIn(lane: Lane, person: number): Promise<(lane: Lane, once?: boolean) => Promise<void>> {
+    const cookies = new Map<string, string>();
+    const issuer = String(this.#metadata['issuer']);
+    const ask = async (lane: Lane, method: string, path: string, body?: string): Promise<Answer> => {
+      const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+      const answer = await lane.request(method, path, { cookie, ...(body === undefined ? {} : FORM) }, body);
+      for (const line of answer.headers('set-cookie')) {
+        const [, name = '', value = ''] = COOKIE.exec(line) ?? [];
+        cookies.set(name, value);
+      }
+      return answer;
+    };
+    const follow = async (lane: Lane, answer: Answer): Promise<Answer> => {
+      const location = answer.header('location');
+      if (location === undefined || location.startsWith(this.target.client.redirectUri)) return answer;
+      const next = new URL(location, issuer);
+      return follow(lane, await ask(lane, 'GET', next.pathname + next.search));
+    };
+    // For this scope nobody is asked anything.
+    const path = this.#authorizePath(proofKey().challenge, 'openid');
+    const page = await follow(lane, await ask(lane, 'GET', path));
+    const action = SIGN_IN_FORM.exec(page.text)?.[1];
+    const csrf = CSRF_FIELD.exec(page.text)?.[1];
+    if (action === undefined || csrf === undefined)
+      throw new Error(`no form: ${page.status} ${page.text.slice(0, 300)}`);
+    const body = form({ ...this.target.person(person), csrf });
+    return async (sending, once = false) => {
+      const posted = expect(await ask(sending, 'POST', action, body), 303);
+      if (!once) codeOf(await follow(sending, posted));
+    };
+  }
+
   /** Signs a person in and redeems the code. */
   async tokens(person: number, scope?: string, extra?: Record<string, string>) {
     const { code, verifier } = await this.signIn(person, scope, extra);
@@ -203,6 +242,10 @@ export class Site {
     return `${this.path('authorization_endpoint')}?${query}`;
   }
 }
+
+const COOKIE = /^([^=]+)=([^;]*)/;
+const SIGN_IN_FORM = /<form method="post" action="([^"]+\/sign-in)"/;
+const CSRF_FIELD = /name="csrf" value="([^"]+)"/;
 
 /** The form that leads on: not the one that cancels. */
 function actionOf(page: Page): string {

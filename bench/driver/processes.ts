@@ -15,6 +15,11 @@ export const placement = PINS
   ? `${CORES} cores; the server under test on core ${SERVER_CORE}, driver and stores on ${DRIVER_CORES}`
   : `${CORES} cores, nothing pinned`;
 
+/** What to put before a command that shall run on `core`. */
+export function pinnedTo(core: string): string[] {
+  return PINS ? ['taskset', '-c', core] : [];
+}
+
 /** Moves this process, and whatever it starts from now on, to `cores`. */
 export function moveTo(cores: string): void {
   if (PINS) execFileSync('taskset', ['-acp', cores, String(process.pid)], { stdio: 'ignore' });
@@ -44,7 +49,7 @@ export interface ServerOptions {
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
   const { args, env, origin, ready, log, core = SERVER_CORE } = options;
   const out = openSync(log, 'a');
-  const command = [...(PINS ? ['taskset', '-c', core] : []), process.execPath, ...args];
+  const command = [...pinnedTo(core), process.execPath, ...args];
   const child = spawn(command[0] ?? '', command.slice(1), {
     stdio: ['ignore', out, out],
     env: { PATH: process.env['PATH'], ...env },

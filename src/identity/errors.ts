@@ -1,5 +1,5 @@
 import { AppError } from '../platform/errors.ts';
-import type { PasswordProblem } from './credentials/password.ts';
+import type { PasswordProblem } from './credentials/password-policy.ts';
 
 /** What can be wrong with what a person gives to prove or change who they are. */
 export class IdentityError extends AppError<

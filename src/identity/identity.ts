@@ -10,7 +10,8 @@ import { createOneTimeCodes, type OneTimeCodes } from './credentials/one-time-co
 import { createCrossDevice, type CrossDevice } from './credentials/cross-device.ts';
 import type { TakeOnce } from './credentials/passkey-challenges.ts';
 import { createPasskeys, type Passkeys } from './credentials/passkeys.ts';
-import { passwordProblem, type PasswordHasher } from './credentials/password.ts';
+import type { PasswordHasher } from './credentials/password-hasher.ts';
+import { createPasswordPolicy, type PasswordPolicy } from './credentials/password-policy.ts';
 import { createPasswords, type Passwords } from './credentials/passwords.ts';
 import { createRecoveryCodes, type RecoveryCodes } from './credentials/recovery-codes.ts';
 import type { Showing } from './credentials/showing.ts';
@@ -53,6 +54,8 @@ export function createIdentity(parts: {
   audit: AuditLog;
   dataKeys: DataKeys;
   passwords: PasswordHasher;
+  /** Default: what is declared in `config/passwords.json`. */
+  passwordPolicy?: PasswordPolicy;
   messages: MessageSender;
   /** Name of the service, as browsers and authenticator apps show it. */
   serviceName: string;
@@ -68,17 +71,15 @@ export function createIdentity(parts: {
 }): Identity {
   const { db, clock, audit } = parts;
   const { open, openWithoutIdentifier, absorb, ...accounts } = createAccounts(parts);
-  const passwords = createPasswords({
-    ...parts,
-    hasher: parts.passwords,
-    accounts: { open, openWithoutIdentifier, absorb, ...accounts },
-  });
+  const policy = parts.passwordPolicy ?? createPasswordPolicy({ context: [parts.serviceName] });
+  const passwords = createPasswords({ ...parts, hasher: parts.passwords, policy, accounts });
   const persons = createPersons({ ...parts, onMerge: [absorb, ...(parts.onMerge ?? [])] });
 
   function check(registration: { identifier: string; password: string }): IdentityError['code'][] {
-    const problem = passwordProblem(registration.password);
+    const { identifier, password } = registration;
+    const problem = policy.problem(password, { alone: true, context: [identifier] });
     return [
-      ...(parseIdentifier(registration.identifier) ? [] : (['IDENTIFIER_FORM'] as const)),
+      ...(parseIdentifier(identifier) ? [] : (['IDENTIFIER_FORM'] as const)),
       ...(problem ? [problem] : []),
     ];
   }
@@ -105,7 +106,7 @@ export function createIdentity(parts: {
           problem ?? 'IDENTIFIER_FORM',
           'The registration cannot be accepted as it is.',
         );
-      const hash = await passwords.hash(registration.password);
+      const hash = await passwords.hash(registration.password, { context: [registration.identifier] });
       const accountId = await db.transaction(async (tx) => {
         const opened = await open(tx, identifier, { verified: false });
         await passwords.set(tx, opened, hash);

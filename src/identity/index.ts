@@ -17,7 +17,15 @@ export { createMemoryLimitStore } from './protection/store/memory.ts';
 export { createRedisLimitStore } from './protection/store/redis.ts';
 export type { LimitStore } from './protection/store/store.ts';
 export { createAccountCache, type AccountCache } from './account-cache.ts';
-export { createPasswordHasher, PASSWORD_MIN_LENGTH, type PasswordHasher } from './credentials/password.ts';
+export { createPasswordHasher, type PasswordHasher } from './credentials/password-hasher.ts';
+export {
+  createPasswordPolicy,
+  type PasswordDeclaration,
+  type PasswordPolicy,
+  type PasswordProblem,
+} from './credentials/password-policy.ts';
+export { PasswordQueueError } from './credentials/password-queue.ts';
+export type { NewPassword } from './credentials/passwords.ts';
 export type { Showing } from './credentials/showing.ts';
 export type { CodePurpose } from './credentials/one-time-codes.ts';
 export { RECOVERY_CODES } from './credentials/recovery-codes.ts';

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { parseCertificate, pemToDer } from '../pki/index.ts';
 import { toSecrets, type Secrets } from './secrets.ts';
@@ -83,13 +84,18 @@ export interface Config {
   readonly limits: unknown;
   /** Argon2id cost (OWASP Password Storage). Default 19456 KiB, 2 passes, 1 lane. */
   readonly argon2: { readonly memoryKiB: number; readonly passes: number; readonly lanes: number };
+  /**
+   * Password hashes: how many are made at a time (default: the cores of this machine), and for how many seconds anybody waits for one before
+   * the answer is 503 (default 5; what a hash costs here decides how many people that is).
+   */
+  readonly passwordQueue: { readonly inFlight: number; readonly waitSeconds: number };
   /** Largest document that is sealed or verified, in bytes. Default 64 MiB. */
   readonly documentMaxBytes: number;
-  /** Seconds that a stopping process gives the requests in flight. Default 20. */
   /** Certificate authorities (PEM) trusted for outbound calls besides the public ones. */
   readonly outboundAuthorities: readonly string[];
   /** Whether plain requests are answered without the library. */
   readonly hotPath: boolean;
+  /** Seconds that a stopping process gives the requests in flight. Default 20. */
   readonly drainSeconds: number;
   readonly messages: MessageRoutes;
   /** Mutual TLS (RFC 8705); undefined: off, and what requests say of certificates is ignored. */
@@ -134,6 +140,7 @@ const FILE_VARIABLES = [
   'DATA_KEY',
   'DATA_KEY_OTHERS',
   'PASSWORD_PEPPER',
+  'PASSWORD_PEPPER_PREVIOUS',
   'COOKIE_KEYS',
 ];
 
@@ -194,6 +201,8 @@ const variables = z.object({
   ARGON2_MEMORY_KIB: wholeNumber(7168, 4_194_304, 19_456),
   ARGON2_PASSES: wholeNumber(1, 100, 2),
   ARGON2_LANES: wholeNumber(1, 64, 1),
+  PASSWORD_HASHES_IN_FLIGHT: wholeNumber(1, 256, availableParallelism()),
+  PASSWORD_WAIT_SECONDS: wholeNumber(0, 60, 5),
   DOCUMENT_MAX_BYTES: wholeNumber(1024, 1_073_741_824, 67_108_864),
   SMTP_URL: z
     .string()
@@ -313,6 +322,7 @@ export function toConfig(raw: RawEnv): Settings {
     },
     limits,
     argon2: { memoryKiB: env.ARGON2_MEMORY_KIB, passes: env.ARGON2_PASSES, lanes: env.ARGON2_LANES },
+    passwordQueue: { inFlight: env.PASSWORD_HASHES_IN_FLIGHT, waitSeconds: env.PASSWORD_WAIT_SECONDS },
     documentMaxBytes: env.DOCUMENT_MAX_BYTES,
     hotPath: env.HOT_PATH === 'on',
     drainSeconds: env.DRAIN_SECONDS,

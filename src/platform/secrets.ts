@@ -15,24 +15,28 @@ export interface Secrets {
   readonly dataKeys: DataKeys;
   /** Keyed into every password hash, so that a stolen database alone cannot be tried against a word list. 32 bytes. */
   readonly passwordPepper: KeyObject;
+  /** Peppers of before, newest first: a hash made with one of them is made anew with the current one when its owner next signs in. */
+  readonly previousPasswordPeppers: readonly KeyObject[];
   /** Sign cookies; the first signs, all verify. */
   readonly cookieKeys: readonly string[];
 }
 
 const DEVELOPMENT_FILE = 'development-secrets.json';
 const VARIABLES = ['KEY_ENCRYPTION_KEY', 'DATA_KEY', 'PASSWORD_PEPPER', 'COOKIE_KEYS'] as const;
+/** Keys of before, as lists; without the keys of now they are a mistake. */
+const OPTIONAL = ['DATA_KEY_OTHERS', 'PASSWORD_PEPPER_PREVIOUS'];
 type SecretVariable = (typeof VARIABLES)[number];
 
 /**
- * Reads and judges the secrets. Values are 32 random bytes in base64 (`openssl rand -base64 32`); `COOKIE_KEYS` and `DATA_KEY_OTHERS`, which
- * may be absent, are comma-separated lists.
+ * Reads and judges the secrets. Values are 32 random bytes in base64 (`openssl rand -base64 32`); `COOKIE_KEYS` and, where
+ * there are any, `DATA_KEY_OTHERS` and `PASSWORD_PEPPER_PREVIOUS` are comma-separated lists.
  * @returns the secrets, or every problem found; a problem never shows a value.
  */
 export function toSecrets(
   raw: RawEnv,
   options: { required: boolean; developmentDirectory: string; writeDevelopment: boolean },
 ): { value: Secrets } | { problems: ConfigProblem[] } {
-  const given = options.required || [...VARIABLES, 'DATA_KEY_OTHERS'].some((name) => raw[name] !== undefined);
+  const given = options.required || [...VARIABLES, ...OPTIONAL].some((name) => raw[name] !== undefined);
   const source = given ? raw : developmentSecrets(options.developmentDirectory, options.writeDevelopment);
   const problems: ConfigProblem[] = [];
   const seen = new Map<string, string>();
@@ -61,6 +65,7 @@ export function toSecrets(
     keyEncryptionKey: one('KEY_ENCRYPTION_KEY'),
     dataKeys: toDataKeys(one('DATA_KEY'), several('DATA_KEY_OTHERS').map(createSecretKey)),
     passwordPepper: one('PASSWORD_PEPPER'),
+    previousPasswordPeppers: several('PASSWORD_PEPPER_PREVIOUS').map((bytes) => createSecretKey(bytes)),
     cookieKeys: several('COOKIE_KEYS').map((bytes) => bytes.toString('base64url')),
   };
   if (value.cookieKeys.length === 0)

@@ -1,7 +1,8 @@
 /** Opening an account on the way to a portal. */
 import type Router from '@koa/router';
-import { IdentityError, PASSWORD_MIN_LENGTH } from '../../identity/index.ts';
+import { IdentityError, type PasswordPolicy } from '../../identity/index.ts';
 import type { Context, RequestState } from '../../platform/http/context.ts';
+import { passwordError } from './password-errors.ts';
 import type { Steps } from './steps.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
@@ -11,6 +12,9 @@ export function registrationPages(
   { visiting, render }: Visits,
   steps: Steps,
 ): void {
+  const { policy } = identity.passwords;
+  const toFieldError = (code: IdentityError['code']) => registrationError(code, policy);
+
   function renderRegister(
     ctx: Context,
     visit: Visit,
@@ -23,7 +27,7 @@ export function registrationPages(
       signInHref: visit.base,
       values: { identifier },
       errors,
-      passwordMinimum: PASSWORD_MIN_LENGTH,
+      passwordMinimum: policy.minimumLength(true),
     };
     render(ctx, 'register', visit, data, path);
   }
@@ -53,16 +57,17 @@ export function registrationPages(
   );
 }
 
-function toFieldError(code: IdentityError['code']): FieldError {
+function registrationError(code: IdentityError['code'], policy: PasswordPolicy): FieldError {
   switch (code) {
     case 'IDENTIFIER_FORM':
       return { field: 'identifier', key: 'error.identifierForm' };
     case 'IDENTIFIER_TAKEN':
       return { field: 'identifier', key: 'error.identifierTaken' };
     case 'PASSWORD_SHORT':
-      return { field: 'password', key: 'error.passwordShort', params: { minimum: PASSWORD_MIN_LENGTH } };
     case 'PASSWORD_LONG':
-      return { field: 'password', key: 'error.passwordLong' };
+    case 'PASSWORD_COMMON':
+    case 'PASSWORD_KINDS':
+      return passwordError(code, policy, true);
     default:
       throw new TypeError(`a registration does not end in ${code}`);
   }
