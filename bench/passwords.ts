@@ -118,6 +118,6 @@ async function forms(target: Target): Promise<{ cpuMs: number; rate: number }> {
 /** Milliseconds of one hash by the engine that the product uses, one after another on the core of the server. */
 function bareHash(): number {
   const script = fileURLToPath(new URL('baselines/bare-hash.ts', import.meta.url));
-  const [command = '', ...args] = [...pinnedTo(SERVER_CORE), process.execPath, script];
-  return Number(execFileSync(command, args, { encoding: 'utf8' }));
+  const [command, ...args] = [...pinnedTo(SERVER_CORE), process.execPath, script];
+  return Number(execFileSync(command ?? process.execPath, args, { encoding: 'utf8' }));
 }

@@ -139,7 +139,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     const passwords = await createPasswordHasher({
       cost: config.argon2,
       pepper: secrets.passwordPepper,
-      previousPeppers: secrets.previousPasswordPeppers,
+      otherPeppers: secrets.otherPasswordPeppers,
       queue: config.passwordQueue,
       logger,
     });

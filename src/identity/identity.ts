@@ -70,7 +70,7 @@ export function createIdentity(parts: {
   onMerge?: readonly ((tx: Queryable, from: AccountId, into: AccountId) => Promise<void>)[];
 }): Identity {
   const { db, clock, audit } = parts;
-  const { open, openWithoutIdentifier, absorb, ...accounts } = createAccounts(parts);
+  const { open, openWithoutIdentifier: _withheld, absorb, ...accounts } = createAccounts(parts);
   const policy = parts.passwordPolicy ?? createPasswordPolicy({ context: [parts.serviceName] });
   const passwords = createPasswords({ ...parts, hasher: parts.passwords, policy, accounts });
   const persons = createPersons({ ...parts, onMerge: [absorb, ...(parts.onMerge ?? [])] });

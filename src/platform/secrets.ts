@@ -15,21 +15,21 @@ export interface Secrets {
   readonly dataKeys: DataKeys;
   /** Keyed into every password hash, so that a stolen database alone cannot be tried against a word list. 32 bytes. */
   readonly passwordPepper: KeyObject;
-  /** Peppers of before, newest first: a hash made with one of them is made anew with the current one when its owner next signs in. */
-  readonly previousPasswordPeppers: readonly KeyObject[];
+  /** Peppers that are still, or already, known besides: a hash made with one of them is made anew with the current one when its owner signs in. */
+  readonly otherPasswordPeppers: readonly KeyObject[];
   /** Sign cookies; the first signs, all verify. */
   readonly cookieKeys: readonly string[];
 }
 
 const DEVELOPMENT_FILE = 'development-secrets.json';
 const VARIABLES = ['KEY_ENCRYPTION_KEY', 'DATA_KEY', 'PASSWORD_PEPPER', 'COOKIE_KEYS'] as const;
-/** Keys of before, as lists; without the keys of now they are a mistake. */
-const OPTIONAL = ['DATA_KEY_OTHERS', 'PASSWORD_PEPPER_PREVIOUS'];
+/** Lists of keys that are known besides the current ones. */
+const OPTIONAL = ['DATA_KEY_OTHERS', 'PASSWORD_PEPPER_OTHERS'];
 type SecretVariable = (typeof VARIABLES)[number];
 
 /**
  * Reads and judges the secrets. Values are 32 random bytes in base64 (`openssl rand -base64 32`); `COOKIE_KEYS` and, where
- * there are any, `DATA_KEY_OTHERS` and `PASSWORD_PEPPER_PREVIOUS` are comma-separated lists.
+ * there are any, `DATA_KEY_OTHERS` and `PASSWORD_PEPPER_OTHERS` are comma-separated lists.
  * @returns the secrets, or every problem found; a problem never shows a value.
  */
 export function toSecrets(
@@ -65,7 +65,7 @@ export function toSecrets(
     keyEncryptionKey: one('KEY_ENCRYPTION_KEY'),
     dataKeys: toDataKeys(one('DATA_KEY'), several('DATA_KEY_OTHERS').map(createSecretKey)),
     passwordPepper: one('PASSWORD_PEPPER'),
-    previousPasswordPeppers: several('PASSWORD_PEPPER_PREVIOUS').map((bytes) => createSecretKey(bytes)),
+    otherPasswordPeppers: several('PASSWORD_PEPPER_OTHERS').map((bytes) => createSecretKey(bytes)),
     cookieKeys: several('COOKIE_KEYS').map((bytes) => bytes.toString('base64url')),
   };
   if (value.cookieKeys.length === 0)

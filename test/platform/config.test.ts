@@ -124,6 +124,20 @@ describe('configuration', () => {
     expect(toConfig(readEnv(fromFile)).secrets.dataKeys.known).toHaveLength(3);
   });
 
+  test('peppers that are known besides the current one are a list, each judged as the current one is', () => {
+    const others = [secret(), secret()];
+    const raw: RawEnv = { ...server(), PASSWORD_PEPPER_OTHERS: others.join(',') };
+    const { otherPasswordPeppers } = toConfig(readEnv(raw)).secrets;
+    expect(otherPasswordPeppers.map((key) => key.export().toString('base64'))).toEqual(others);
+    expect(problemsOf({ ...raw, PASSWORD_PEPPER_OTHERS: `${others[0]},changeme` })).toEqual({
+      PASSWORD_PEPPER_OTHERS: 'is not 32 bytes in base64 (openssl rand -base64 32)',
+    });
+    expect(problemsOf({ ...raw, PASSWORD_PEPPER_OTHERS: raw['PASSWORD_PEPPER'] })).toEqual({
+      PASSWORD_PEPPER_OTHERS: 'repeats the value of PASSWORD_PEPPER',
+    });
+    expect(toConfig(readEnv(server())).secrets.otherPasswordPeppers).toEqual([]);
+  });
+
   test('server mode without a single secret names each of them', () => {
     const problems = problemsOf({ DATABASE_URL: 'postgres://db/x', REDIS_URL: 'redis://cache' });
     expect(Object.keys(problems).sort()).toEqual([

@@ -9,6 +9,7 @@ import { TextHash, type WordFilter } from './word-filter.ts';
 const RUN_WORTH = 1;
 const SHORT_RUN_WORTH = 2;
 const WORD_WORTH = 2;
+const CONTEXT_WORTH = 1;
 const SHORT_RUN = 3;
 /** Fewer signs are no word, and found by chance in any text. Chinese words are shorter. */
 const LEAST_WORD = 4;
@@ -33,7 +34,7 @@ const COLUMNS = ['1qaz', '2wsx', '3edc', '4rfv', '5tgb', '6yhn', '7ujm', '8ik,',
 const ZIGZAGS = ['1q2w3e4r5t6y7u8i9o0p', 'q1w2e3r4t5y6u7i8o9p0', 'qawsedrftgyhujikolp', 'aqswdefrgthyjukilo'];
 const LINES = [...ROWS, ...COLUMNS, ...ZIGZAGS, COLUMNS.join('')].flatMap((line) => [
   line,
-  [...line].reverse().join(''),
+  [...line].toReversed().join(''),
 ]);
 
 const MONTH_AND_DAY = '(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\\d|3[01])';
@@ -112,7 +113,8 @@ export function unforeseen(
     const date = dateFrom(signs, start);
     if (date !== undefined) reach(start + date, here + WORD_WORTH);
     for (const reading of readings)
-      for (const length of wordsFrom(reading, start, words, known)) reach(start + length, here + WORD_WORTH);
+      for (const { length, value } of wordsFrom(reading, start, words, known))
+        reach(start + length, here + value);
   }
   return Math.min(worth[signs.length] ?? 0, enough);
 }
@@ -166,13 +168,13 @@ function isDigit(sign: string | undefined): boolean {
   return sign !== undefined && sign >= '0' && sign <= '9' && sign.length === 1;
 }
 
-/** Lengths of the words that begin at `start`: listed ones, and parts of those of the context. */
+/** The words that begin at `start`, with their worth: listed ones, and parts of those of the context. */
 function* wordsFrom(
   signs: readonly string[],
   start: number,
   words: WordFilter,
   context: readonly string[],
-): Generator<number> {
+): Generator<{ readonly length: number; readonly value: number }> {
   const hash = new TextHash();
   const most = Math.min(MOST_PIECE, signs.length - start);
   let text = '';
@@ -183,6 +185,7 @@ function* wordsFrom(
     hash.add(sign.codePointAt(0) ?? 0);
     least = Math.min(least, leastWord(sign));
     if (length < least) continue;
-    if (words.has(hash) || context.some((word) => word.includes(text))) yield length;
+    if (context.some((word) => word.includes(text))) yield { length, value: CONTEXT_WORTH };
+    else if (words.has(hash)) yield { length, value: WORD_WORTH };
   }
 }

@@ -13,7 +13,7 @@ import { createPasswordThreads } from './password-threads.ts';
 export interface PasswordHash {
   /** PHC string (`$argon2id$v=19$...`). */
   readonly phc: string;
-  /** Id of the pepper; null for a hash from before peppers had ids, which was made with the oldest that is known. */
+  /** Id of the pepper; null for a hash from before peppers had ids. */
   readonly pepper: string | null;
 }
 
@@ -45,16 +45,15 @@ export async function createPasswordHasher(parts: {
   cost: Config['argon2'];
   /** The pepper of new hashes. */
   pepper: KeyObject;
-  /** Peppers that hashes in the database may still be keyed with, newest first. */
-  previousPeppers?: readonly KeyObject[];
+  /** Peppers that hashes in the database may be keyed with besides. */
+  otherPeppers?: readonly KeyObject[];
   queue?: Config['passwordQueue'];
   logger: Logger;
 }): Promise<PasswordHasher> {
   const { cost, logger } = parts;
-  const known = [parts.pepper, ...(parts.previousPeppers ?? [])];
+  const known = [parts.pepper, ...(parts.otherPeppers ?? [])];
   const peppers = new Map(known.map((key) => [pepperId(key), key.export()]));
   const [current = ''] = peppers.keys();
-  const oldest = [...peppers.keys()].at(-1) ?? current;
   const wanted = `id 19 m=${cost.memoryKiB},p=${cost.lanes},t=${cost.passes}`;
 
   const threads = createPasswordThreads({ data: { cost, peppers }, logger });
@@ -68,33 +67,33 @@ export async function createPasswordHasher(parts: {
     throw error;
   });
 
-  /** The stored hash, if it can be checked at all. What cannot is the operator's to mend, and to a stranger a wrong password. */
-  function readable(stored: PasswordHash): { phc: string; pepper: string } | undefined {
-    const pepper = stored.pepper ?? oldest;
-    if (!peppers.has(pepper))
+  /** Whether a stored hash can be checked at all. What cannot is the operator's to mend, and to a stranger a wrong password. */
+  function isReadable({ phc, pepper }: PasswordHash): boolean {
+    if (pepper !== null && !peppers.has(pepper))
       logger.error(
         { pepper },
-        'a password cannot be checked: its pepper is neither PASSWORD_PEPPER nor in PASSWORD_PEPPER_PREVIOUS',
+        'a password cannot be checked: its pepper is neither PASSWORD_PEPPER nor in PASSWORD_PEPPER_OTHERS',
       );
-    else if (strengthOf(stored.phc) === undefined)
-      logger.error('a password cannot be checked: its hash is damaged');
-    else return { phc: stored.phc, pepper };
-    return undefined;
+    else if (strengthOf(phc) === undefined) logger.error('a password cannot be checked: its hash is damaged');
+    else return true;
+    return false;
   }
 
   return {
     hash: (password, turn) => make(normalise(password), turn),
     async verify(stored, password, turn) {
-      const own = stored && readable(stored);
-      const { phc, pepper } = own ?? { phc: nobody.phc, pepper: current };
-      const equal = await queue.run(
-        () => threads.run({ act: 'verify', password: normalise(password), phc, pepper }),
-        turn,
-      );
-      return {
-        matches: equal && own !== undefined,
-        outdated: stored?.pepper !== current || strengthOf(phc) !== wanted,
-      };
+      const real = stored !== undefined && isReadable(stored);
+      const { phc, pepper } = real ? stored : nobody;
+      const text = normalise(password);
+      // Which pepper a hash without an id was made with is found by trying, once: then it is made anew, with an id.
+      const tried = pepper === null ? [...peppers.keys()] : [pepper];
+      let equal = false;
+      for (const key of tried)
+        equal ||= await queue.run(
+          () => threads.run({ act: 'verify', password: text, phc, pepper: key }),
+          turn,
+        );
+      return { matches: real && equal, outdated: pepper !== current || strengthOf(phc) !== wanted };
     },
     depth: () => queue.depth(),
     stop: () => threads.stop(),

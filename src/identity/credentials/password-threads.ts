@@ -71,6 +71,7 @@ export function createPasswordThreads(parts: { data: ThreadData; logger: Logger 
           if (message.kind === 'done') resolve(message.value);
           else reject(new Error(message.kind === 'failed' ? message.reason : 'the thread began anew'));
         };
+        // eslint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
         thread.worker.postMessage(job);
       });
     } finally {

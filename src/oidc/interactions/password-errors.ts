@@ -1,4 +1,6 @@
-import type { PasswordPolicy, PasswordProblem } from '../../identity/index.ts';
+/** What pages say of passwords. */
+import { PasswordQueueError, type PasswordPolicy, type PasswordProblem } from '../../identity/index.ts';
+import type { Context } from '../../platform/http/context.ts';
 import type { FieldError } from './visits.ts';
 
 /** What is wrong with a new password, in the words of its field. @param alone Whether it would be the only factor. */
@@ -16,4 +18,20 @@ export function passwordError(problem: PasswordProblem, policy: PasswordPolicy, 
     case 'PASSWORD_REUSED':
       return { field, key: 'error.passwordReused', params: { history: policy.history } };
   }
+}
+
+/**
+ * Answers a form for which there was no room in the queue of hashes: the same page once more, with all but the password, as a 503.
+ * @throws what it is given, if it is something else.
+ */
+export async function askToWait(
+  ctx: Context,
+  error: unknown,
+  show: (errors: readonly FieldError[]) => Promise<void> | void,
+): Promise<void> {
+  if (!(error instanceof PasswordQueueError) || error.code !== 'PASSWORDS_BUSY') throw error;
+  const seconds = error.retryAfterSeconds ?? 1;
+  await show([{ field: 'form', key: 'error.busyForm', params: { seconds } }]);
+  ctx.status = 503;
+  ctx.set('Retry-After', String(seconds));
 }

@@ -1,7 +1,8 @@
 /** Signing in by identifier and password, and confirming by the password of an account that is known. */
 import type Router from '@koa/router';
 import { IdentityError, labelOf } from '../../identity/index.ts';
-import type { Context, RequestState } from '../../platform/http/context.ts';
+import { departure, type Context, type RequestState } from '../../platform/http/context.ts';
+import { askToWait } from './password-errors.ts';
 import type { Steps, Way } from './steps.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
@@ -63,11 +64,12 @@ export function passwordPages(
       if (missing.length > 0) return renderSignIn(ctx, visit, identifier, missing);
       try {
         const showing = await guard.attempt(ctx, 'password', { typed: identifier }, () =>
-          identity.passwords.authenticate({ identifier, password }),
+          identity.passwords.authenticate({ identifier, password, signal: departure(ctx) }),
         );
         await steps.proceed(ctx, visit, showing);
       } catch (error) {
-        if (!(error instanceof IdentityError)) throw error;
+        if (!(error instanceof IdentityError))
+          return askToWait(ctx, error, (errors) => renderSignIn(ctx, visit, identifier, errors));
         metrics.signIns.inc({ outcome: 'refused' });
         await renderSignIn(ctx, visit, identifier, [{ field: 'form', key: 'error.credentials' }]);
       }
@@ -81,11 +83,12 @@ export function passwordPages(
       const password = form.get('password') ?? '';
       try {
         const showing = await guard.attempt(ctx, 'password', { accountId: account.id }, () =>
-          identity.passwords.confirm({ accountId: account.id, password }),
+          identity.passwords.confirm({ accountId: account.id, password, signal: departure(ctx) }),
         );
         await steps.proceed(ctx, visit, showing);
       } catch (error) {
-        if (!(error instanceof IdentityError)) throw error;
+        if (!(error instanceof IdentityError))
+          return askToWait(ctx, error, (errors) => steps.ask(ctx, visit, way, errors));
         const key = password === '' ? 'error.passwordMissing' : 'error.passwordWrong';
         await steps.ask(ctx, visit, way, [{ field: 'password', key }]);
       }

@@ -2,7 +2,7 @@
 import type Router from '@koa/router';
 import { IdentityError, type PasswordPolicy } from '../../identity/index.ts';
 import type { Context, RequestState } from '../../platform/http/context.ts';
-import { passwordError } from './password-errors.ts';
+import { askToWait, passwordError } from './password-errors.ts';
 import type { Steps } from './steps.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
@@ -50,7 +50,10 @@ export function registrationPages(
       try {
         await steps.proceed(ctx, visit, await identity.register(registration));
       } catch (error) {
-        if (!(error instanceof IdentityError)) throw error;
+        if (!(error instanceof IdentityError))
+          return askToWait(ctx, error, (errors) =>
+            renderRegister(ctx, visit, registration.identifier, errors),
+          );
         renderRegister(ctx, visit, registration.identifier, [toFieldError(error.code)]);
       }
     }),

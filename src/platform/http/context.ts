@@ -19,6 +19,15 @@ export type Area = 'pages' | 'oidc' | 'api' | 'assets' | 'operations';
 export type Context = Koa.ParameterizedContext<RequestState>;
 export type Middleware = Koa.Middleware<RequestState>;
 
+/** Is aborted when the caller goes before the answer has been sent. */
+export function departure(ctx: Context): AbortSignal {
+  const controller = new AbortController();
+  ctx.res.once('close', () => {
+    if (!ctx.res.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}
+
 const TRACEPARENT = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** The caller's trace (W3C Trace Context `traceparent`), or a new one. */

@@ -123,7 +123,7 @@ describe('the pepper', () => {
 
   test('may be replaced while the one before is known: its hashes match and are outdated', async () => {
     const before = await (await hasher()).hash(password);
-    const passwords = await hasher({ pepper: newer, previousPeppers: [pepper] });
+    const passwords = await hasher({ pepper: newer, otherPeppers: [pepper] });
     expect(await passwords.verify(before, password)).toEqual({ matches: true, outdated: true });
     expect(await passwords.verify(before, `${password}.`)).toMatchObject({ matches: false });
     const after = await passwords.hash(password);
@@ -131,13 +131,18 @@ describe('the pepper', () => {
     expect(await passwords.verify(after, password)).toEqual({ matches: true, outdated: false });
   });
 
-  test('of a hash without an id is the oldest that is known', async () => {
+  test('of a hash without an id is whichever of those known fits', async () => {
     const { phc } = await (await hasher()).hash(password);
-    const passwords = await hasher({ pepper: newer, previousPeppers: [pepper] });
-    expect(await passwords.verify({ phc, pepper: null }, password)).toEqual({
-      matches: true,
-      outdated: true,
-    });
+    const legacy = { phc, pepper: null };
+    for (const peppers of [
+      { pepper: newer, otherPeppers: [pepper] },
+      { pepper, otherPeppers: [newer] },
+    ])
+      expect(await (await hasher(peppers)).verify(legacy, password)).toEqual({
+        matches: true,
+        outdated: true,
+      });
+    expect(await (await hasher()).verify(legacy, `${password}.`)).toMatchObject({ matches: false });
   });
 
   test('that is not known makes the password wrong, and says to the operator which variable lacks it', async () => {
@@ -146,7 +151,7 @@ describe('the pepper', () => {
     const logger = createLogger('error', { write: (line) => lines.push(line) });
     const passwords = await hasher({ pepper: newer, logger });
     expect(await passwords.verify(before, password)).toMatchObject({ matches: false });
-    expect(lines.join('')).toContain('PASSWORD_PEPPER_PREVIOUS');
+    expect(lines.join('')).toContain('PASSWORD_PEPPER_OTHERS');
     expect(lines.join('')).toContain(pepperId(pepper));
   });
 });

@@ -46,6 +46,9 @@ async function identityWith(
     passwords: hasher,
     passwordPolicy: createPasswordPolicy({ context: ['Test'], rules: { ...DECLARED, ...rules } }),
     serviceName: 'Test',
+    issuer: 'https://id.example.cn',
+    passkeyAuthorities: undefined,
+    takeOnce: async () => true,
   });
   return { identity, hasher };
 }
@@ -72,7 +75,7 @@ afterAll(async () => {
 describe('a stored password', () => {
   test.each([
     ['hashed at a lower cost', { cost: strong }],
-    ['keyed with an older pepper', { pepper: newer, previousPeppers: [pepper] }],
+    ['keyed with an older pepper', { pepper: newer, otherPeppers: [pepper] }],
   ])('%s is hashed anew when its owner signs in, and only then', async (_what, settings) => {
     const identifier = `upgrade-${Object.keys(settings).length}-${'cost' in settings ? 'cost' : 'pepper'}`;
     const { accountId } = await (await identityWith()).identity.register({ identifier, password });
@@ -100,7 +103,7 @@ describe('a stored password', () => {
     const { accountId } = await (await identityWith()).identity.register({ identifier, password });
     const before = await stored(accountId);
     const one = await identityWith({ cost: strong });
-    const two = await identityWith({ cost: strong, pepper: newer, previousPeppers: [pepper] });
+    const two = await identityWith({ cost: strong, pepper: newer, otherPeppers: [pepper] });
     const made = [vi.spyOn(one.hasher, 'hash'), vi.spyOn(two.hasher, 'hash')];
     await Promise.all(
       [one, two].map(({ identity }) => identity.passwords.authenticate({ identifier, password })),
@@ -176,8 +179,8 @@ describe('changing a password', () => {
         identity.passwords.change({ accountId, present: password, password: next }).catch(codeOf),
       ),
     );
-    expect(outcomes.toSorted()).toEqual(['CREDENTIALS_WRONG', undefined]);
-    const [kept = ''] = nexts.filter((_, i) => outcomes[i] === undefined);
+    expect(new Set(outcomes)).toEqual(new Set(['CREDENTIALS_WRONG', undefined]));
+    const kept = nexts.find((_, i) => outcomes[i] === undefined) ?? '';
     expect(
       await identity.passwords.authenticate({ identifier: 'twice-at-once', password: kept }),
     ).toMatchObject({ accountId });

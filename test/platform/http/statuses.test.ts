@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { AppError } from '../../../src/platform/errors.ts';
+import { PasswordQueueError } from '../../../src/identity/index.ts';
 import { STATUSES, toPublicError } from '../../../src/platform/http/statuses.ts';
 
 test('every code that the rooms can throw to the edge has a status', () => {
@@ -35,4 +36,14 @@ test('a store that cannot be reached is a 503', () => {
   for (const code of ['ECONNREFUSED', '57P01', '08006', '53300'])
     expect(toPublicError(Object.assign(new Error(code), { code })).status).toBe(503);
   expect(toPublicError(Object.assign(new Error('x'), { code: '23505' })).status).toBe(500);
+});
+
+test('a queue for passwords that is full is a 503 with the time after which there is room', () => {
+  const error = new PasswordQueueError('PASSWORDS_BUSY', 'Too many people.', { retryAfterSeconds: 7 });
+  expect(toPublicError(error)).toEqual({
+    code: 'PASSWORDS_BUSY',
+    status: 503,
+    message: 'Too many people.',
+    retryAfterSeconds: 7,
+  });
 });
