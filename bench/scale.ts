@@ -93,7 +93,7 @@ async function install(
   const redis = await connectRedis(places.redisUrl, logger);
   const store = createRedisStore(redis, config.redisKeyPrefix);
   const { accountId: model } = await identity.register({ identifier: 'scale-model', password: PASSWORD });
-  const [{ hash = '' } = {}] = await db.query<{ hash: string }>(
+  const [{ hash } = { hash: '' }] = await db.query<{ hash: string }>(
     'SELECT hash FROM password_credentials WHERE account_id = $1',
     [model],
   );
