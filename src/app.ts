@@ -59,7 +59,7 @@ import { createPreferences } from './platform/http/preferences.ts';
 import { speakFor } from './platform/http/origin.ts';
 import { listen } from './platform/http/server.ts';
 import { headerTwice } from './platform/http/unambiguous.ts';
-import { loadLanguages } from './platform/i18n.ts';
+import { loadLanguages, type Languages } from './platform/i18n.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { connectRedis } from './platform/redis.ts';
@@ -104,6 +104,8 @@ export type Port = 'database' | 'sessions' | 'limits' | 'hasher';
 export interface Tools {
   readonly logger: Logger;
   readonly clock?: Clock;
+  /** Default: those that are shipped. */
+  readonly languages?: Languages;
   /** Comes between the rooms and a port, to count what goes through or to let it fail. Default: nothing does. */
   readonly through?: <T extends object>(port: Port, made: T) => T;
 }
@@ -111,7 +113,7 @@ export interface Tools {
 /** Builds the whole program. When it resolves the stores are connected, the database is current, and the provider's keys exist. */
 export async function createApp(settings: Settings, tools: Tools): Promise<App> {
   const { config, secrets } = settings;
-  const { logger, clock = systemClock, through = (_port, made) => made } = tools;
+  const { logger, clock = systemClock, languages = loadLanguages(), through = (_port, made) => made } = tools;
   const closing: (() => Promise<unknown>)[] = [];
   let stopping = false;
   const limitPlan = toLimitPlan(config.limits);
@@ -126,7 +128,6 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     if (redis) closing.unshift(() => redis.close());
 
     const metrics = createMetrics();
-    const languages = loadLanguages();
     // The log's own key lives in custody, and custody records what it does in the log: each is given the other when it is needed.
     const audit: AuditLog = createAuditLog({
       db,

@@ -83,7 +83,7 @@ export function createOwnPages(parts: {
         portal: portal && { name: portalName(portal, ctx.state.language.code) },
         portals: signedIn.filter((p) => p !== undefined).map((p) => portalName(p, ctx.state.language.code)),
       };
-      // The links for language and type come back to the same question, without the ID token of the first address.
+      // The links for language and mode come back to the same question, without the ID token of the first address.
       const { state } = oidcCtx.oidc.params ?? {};
       const again = { client_id: client?.clientId, post_logout_redirect_uri: back, state };
       const query = new URLSearchParams(

@@ -11,7 +11,12 @@ export interface Language {
   readonly code: string;
   /** Its own name for itself. */
   readonly name: string;
-  /** Looks up a message and fills its `{placeholders}`. The result is text: escaping is for the one who prints it. */
+  /** Which way it is written, for `dir` in HTML. */
+  readonly direction: 'ltr' | 'rtl';
+  /**
+   * Looks up a message and fills its `{placeholders}`; `{n, plural, one {# minute} other {# minutes}}` chooses by number (ICU MessageFormat;
+   * the categories of CLDR). The result is text: escaping is for the one who prints it.
+   */
   t(key: string, parameters?: Readonly<Record<string, string | number>>): string;
 }
 
@@ -93,15 +98,38 @@ function toLanguage(code: string, catalogue: unknown): Language {
       throw new TypeError(`the catalogue ${code} has a message that is not text: ${key}`);
     messages.set(key, message);
   }
+  const direction = messages.get('language.direction') ?? 'ltr';
+  if (direction !== 'ltr' && direction !== 'rtl')
+    throw new TypeError(`the catalogue ${code} is written neither ltr nor rtl`);
+  const fill = createFiller(code, direction);
   return {
     code,
     name: messages.get('language.name') ?? code,
+    direction,
     t(key, parameters = {}) {
       const message = messages.get(key);
       if (message === undefined) throw new TypeError(`the catalogue ${code} has no message ${key}`);
-      return message.replace(/\{(\w+)\}/g, (placeholder, name: string) =>
-        String(parameters[name] ?? placeholder),
-      );
+      return fill(message, parameters);
     },
   };
+}
+
+const PLURAL = /\{(\w+), plural,((?: \w+ \{[^{}]*\})+)\}/g;
+const FORM = /(\w+) \{([^{}]*)\}/g;
+
+function createFiller(code: string, direction: 'ltr' | 'rtl') {
+  const rules = new Intl.PluralRules(code);
+  // A name or number of another script would pull the words beside it to the wrong side (Unicode Bidirectional Algorithm, FSI and PDI).
+  const isolate = (value: string) => (direction === 'rtl' ? `\u2068${value}\u2069` : value);
+  return (message: string, parameters: Readonly<Record<string, string | number>>): string =>
+    message
+      .replace(PLURAL, (_, name: string, forms: string) => {
+        const number = Number(parameters[name]);
+        const byCategory = new Map([...forms.matchAll(FORM)].map(([, category, text]) => [category, text]));
+        const text = byCategory.get(rules.select(number)) ?? byCategory.get('other') ?? '';
+        return text.replaceAll('#', isolate(String(number)));
+      })
+      .replace(/\{(\w+)\}/g, (placeholder, name: string) =>
+        parameters[name] === undefined ? placeholder : isolate(String(parameters[name])),
+      );
 }

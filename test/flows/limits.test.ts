@@ -73,7 +73,7 @@ test('guesses at user codes end with a page that says how long to wait, until th
   const refused = await guess(userCode);
   expect(refused.status).toBe(429);
   expect(refused.headers.get('retry-after')).toBe('60');
-  expect(refused.text).toContain('Try again in one minute.');
+  expect(refused.text).toContain('Try again in 1 minute.');
   // Somebody elsewhere is not concerned, nor is this one a minute later.
   expect((await guess(userCode, new UserAgent({ ...from() }))).status).toBe(200);
   clock.advance(60);

@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { loadLanguages } from '../../src/platform/i18n.ts';
+import { PSEUDO, withPseudoLanguage } from '../support/pseudo-language.ts';
 
 const languages = loadLanguages();
 const catalogue = (code: string) =>
@@ -8,8 +9,11 @@ const catalogue = (code: string) =>
     string,
     string
   >;
+const byLetter = (a = '', b = '') => a.localeCompare(b);
 const placeholders = (message: string) =>
-  [...message.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name).toSorted((a, b) => a.localeCompare(b));
+  [...message.matchAll(/\{(\w+)(?:\}|, plural,)/g)]
+    .map(([, name = '']) => name)
+    .toSorted((a, b) => a.localeCompare(b));
 
 test('every language has every message, with the same placeholders', () => {
   const reference = catalogue('zh-CN');
@@ -29,7 +33,7 @@ test('every message is used, and every message that is used exists', () => {
   const used = new Set([...sources.matchAll(/'((?:[a-z]+[A-Z]?\w*\.)+\w+)'/g)].map(([, key]) => key));
   // Keys that are put together from a code or a scope.
   const composed =
-    /^(document\.[\w-]+|field\.(phone|validUntil|birthdate)(Hint)?|proofing\.use\.\w+|error\.[A-Z_]+|error\.\w+Form|way\.\w+|setUp\.\w+\.(name|text)|error\.\w+\.(title|message)|home\.\w+(Title|Text)|(scope|claim|message)\..*|language\.name)$/;
+    /^(document\.[\w-]+|field\.(phone|validUntil|birthdate)(Hint)?|proofing\.use\.\w+|error\.[A-Z_]+|error\.\w+Form|way\.\w+|setUp\.\w+\.(name|text)|error\.\w+\.(title|message)|home\.\w+(Title|Text)|(scope|claim|message)\..*|language\.(name|direction))$/;
   expect(keys.filter((key) => !used.has(key) && !composed.test(key))).toEqual([]);
   const asked = [...sources.matchAll(/\bt\('([^']+)'/g)].map(([, key]) => key);
   expect(asked.filter((key) => key !== undefined && !keys.includes(key))).toEqual([]);
@@ -52,4 +56,40 @@ test('placeholders are filled, and a message that does not exist is a mistake of
   const english = languages.get('en');
   expect(english?.t('error.passwordShort', { minimum: 15 })).toContain('15');
   expect(() => english?.t('no.such.message')).toThrow(TypeError);
+});
+
+test('a message chooses its form by number, as its language counts', () => {
+  const english = languages.get('en');
+  expect(english?.t('error.tooMany.minutes', { n: 1 })).toContain('1 minute.');
+  expect(english?.t('error.tooMany.minutes', { n: 2 })).toContain('2 minutes.');
+  expect(languages.get('zh-CN')?.t('error.tooMany.minutes', { n: 1 })).toContain('1 分钟');
+});
+
+test('every plural has the forms that its language tells apart, and no other', () => {
+  for (const { code } of languages.all) {
+    const { pluralCategories } = new Intl.PluralRules(code).resolvedOptions();
+    for (const [key, message] of Object.entries(catalogue(code)))
+      for (const [, forms = ''] of message.matchAll(/\{\w+, plural,((?: \w+ \{[^{}]*\})+)\}/g))
+        expect(
+          [...forms.matchAll(/(\w+) \{/g)].map(([, category]) => category).toSorted(byLetter),
+          `${code} ${key}`,
+        ).toEqual(pluralCategories.toSorted(byLetter));
+    expect(JSON.stringify(catalogue(code)).match(/plural/g)?.length ?? 0).toBe(
+      [...JSON.stringify(catalogue(code)).matchAll(/\{\w+, plural,(?: \w+ \{[^{}]*\})+\}/g)].length,
+    );
+  }
+});
+
+test('a language says which way it is written; what is filled in from another script stands by itself', () => {
+  expect(languages.all.map(({ direction }) => direction)).toEqual(['ltr', 'ltr']);
+  const mirrored = loadLanguages(withPseudoLanguage()).get(PSEUDO);
+  expect(mirrored?.direction).toBe('rtl');
+  expect(mirrored?.t('page.backToPortal', { portal: 'Zhejiang (1)' })).toMatch(/\u2068Zhejiang \(1\)\u2069$/);
+  expect(languages.get('en')?.t('page.backToPortal', { portal: 'Zhejiang' })).not.toContain('\u2068');
+});
+
+test('no right-to-left language is shipped without its direction', () => {
+  const written = /[\u0590-\u08ff]/;
+  for (const { code, direction } of languages.all)
+    expect(written.test(catalogue(code)['service.name'] ?? ''), code).toBe(direction === 'rtl');
 });

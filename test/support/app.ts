@@ -8,6 +8,7 @@ import { createApp, type App, type Tools } from '../../src/app.ts';
 import { ACTS } from '../../src/identity/protection/limits.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { toConfig, type RawEnv } from '../../src/platform/config.ts';
+import { loadLanguages } from '../../src/platform/i18n.ts';
 import type { Logger } from '../../src/platform/logger.ts';
 import { freePort } from '../setup/services.ts';
 import { createDatabase } from './databases.ts';
@@ -47,6 +48,8 @@ export interface TestAppOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly through?: Tools['through'];
+  /** Folder of catalogues, if they are not the shipped ones. */
+  readonly languages?: string;
 }
 
 export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
@@ -79,6 +82,7 @@ export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
     logger: options.logger ?? silentLogger,
     ...(options.clock ? { clock: options.clock } : {}),
     ...(options.through ? { through: options.through } : {}),
+    ...(options.languages === undefined ? {} : { languages: loadLanguages(options.languages) }),
   });
   await app.start();
   return {

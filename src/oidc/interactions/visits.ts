@@ -61,7 +61,7 @@ export interface Visits {
   finish(ctx: Context, result: Parameters<Provider['interactionResult']>[2]): Promise<void>;
   /**
    * Shows a page of the interaction; with `errors` among the data it is a 422.
-   * @param path Where the links for language and type come back to, if it is not the interaction's first page.
+   * @param path Where the links for language and mode come back to, if it is not the interaction's first page.
    */
   render(ctx: Context, view: string, visit: Visit, data: object, path?: string): void;
 }

@@ -7,8 +7,8 @@ export interface RequestState {
   /** 32 hex signs (the form of a W3C trace id); in the answer's `X-Trace-Id`, on every error page and in every log line. */
   traceId: string;
   language: Language;
-  /** Large-type mode, chosen by the person. */
-  largeType: boolean;
+  /** Elder mode, chosen by the person: large type, fewer words, one action a page. */
+  elder: boolean;
   /** Internet address that the request came from, proxies left out. Personal: for limits, never for a log. */
   address: string;
   /** Which part of the product answers; a closed set, for metrics and logs. */

@@ -114,15 +114,14 @@ export function renderErrorPage(
     portal,
     homeHref: '/',
   };
-  // The links for language and type lead back to what can be fetched, and repeat no parameter of a request that was refused.
+  // The links for language and mode lead back to what can be fetched, and repeat no parameter of a request that was refused.
   const path = ctx.method === 'GET' && ctx.querystring === '' ? ctx.path : '/';
   pages.render(ctx, 'error', data, { status: said.status, path });
 }
 
 /** How long to wait, in minutes or hours and never less than it takes: a person need not count seconds. */
 export function waitMessage(seconds: number): { messageKey: string; messageParams: { n: number } } {
-  const minutes = Math.ceil(seconds / 60);
-  if (minutes <= 1) return { messageKey: 'error.tooMany.minute', messageParams: { n: 1 } };
+  const minutes = Math.max(1, Math.ceil(seconds / 60));
   if (minutes < 90) return { messageKey: 'error.tooMany.minutes', messageParams: { n: minutes } };
   return { messageKey: 'error.tooMany.hours', messageParams: { n: Math.ceil(minutes / 60) } };
 }

@@ -14,7 +14,7 @@ export interface PageOptions {
   readonly status?: number;
   /** Origins besides our own that a form on the page may lead to: Chromium applies `form-action` to the redirects after a POST, too. */
   readonly formTargets?: readonly string[];
-  /** Path that the language and type links come back to. Default: the request's own. */
+  /** Path that the language and mode links come back to. Default: the request's own. */
   readonly path?: string;
 }
 
@@ -27,27 +27,30 @@ export function createPages(parts: { languages: Languages; assets: Assets; forms
   const eta = new Eta({ views: VIEWS, cache: true, autoEscape: true });
   return {
     render(ctx, view, data = {}, options = {}) {
-      const { language, largeType } = ctx.state;
+      const { language, elder } = ctx.state;
       const nonce = randomBytes(16).toString('base64');
       const path = options.path ?? ctx.originalUrl;
       const html = eta.render(view, {
         ...data,
         t: language.t,
         lang: language.code,
-        large: largeType,
+        dir: language.direction,
+        view,
+        elder,
         nonce,
         csrf: parts.forms.token(ctx),
         stylesheet: parts.assets.href('yinxin.css'),
         mark: parts.assets.href('mark.svg'),
         passkeyScript: parts.assets.href('passkeys.js'),
         issuerName: language.t('service.name'),
-        languages: parts.languages.all.map(({ code, name }) => ({
+        languages: parts.languages.all.map(({ code, name, direction }) => ({
           code,
           name,
+          direction,
           href: preferenceHref({ language: code }, path),
           current: code === language.code,
         })),
-        largeToggle: { on: largeType, href: preferenceHref({ type: largeType ? 'normal' : 'large' }, path) },
+        elderHref: preferenceHref({ mode: elder ? 'standard' : 'elder' }, path),
       });
       ctx.status = options.status ?? 200;
       ctx.type = 'text/html; charset=utf-8';

@@ -1,9 +1,9 @@
-/** A person's choice of language and type size, kept in two cookies for a year. They carry nothing else. */
+/** A person's choice of language and of elder mode, kept in two cookies for a year. They carry nothing else. */
 import type { Languages } from '../i18n.ts';
 import type { Context, Middleware } from './context.ts';
 
 const LANGUAGE = 'yx_language';
-const TYPE = 'yx_type';
+const MODE = 'yx_mode';
 const ONE_YEAR_MS = 31_536_000_000;
 
 export interface Preferences {
@@ -31,13 +31,13 @@ export function createPreferences(languages: Languages, issuer: string): Prefere
         cookie: ctx.cookies.get(LANGUAGE),
         acceptLanguage: ctx.get('accept-language'),
       });
-      ctx.state.largeType = ctx.cookies.get(TYPE) === 'large';
+      ctx.state.elder = ctx.cookies.get(MODE) === 'elder';
       if (ctx.path !== '/preferences' || ctx.method !== 'GET') return next();
 
-      const { language, type, back } = ctx.query;
+      const { language, mode, back } = ctx.query;
       if (typeof language === 'string' && languages.get(language))
         ctx.cookies.set(LANGUAGE, language, cookieOptions);
-      if (type === 'large' || type === 'normal') ctx.cookies.set(TYPE, type, cookieOptions);
+      if (mode === 'elder' || mode === 'standard') ctx.cookies.set(MODE, mode, cookieOptions);
       ctx.status = 303;
       ctx.redirect(ownPath(back, issuer));
     },
@@ -50,7 +50,7 @@ export function createPreferences(languages: Languages, issuer: string): Prefere
 
 /** Address that changes one choice and comes back to `path`. */
 export function preferenceHref(
-  choice: { language: string } | { type: 'large' | 'normal' },
+  choice: { language: string } | { mode: 'elder' | 'standard' },
   path: string,
 ): string {
   return `/preferences?${new URLSearchParams({ ...choice, back: path }).toString()}`;

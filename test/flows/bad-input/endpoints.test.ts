@@ -155,7 +155,7 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
     'yx_session=a; yx_session.sig=b; yx_session=c',
     '=;=;=',
     `yx_csrf=${'a'.repeat(3000)}`,
-    'yx_language=__proto__; yx_type=constructor',
+    'yx_language=__proto__; yx_mode=constructor',
     'yx_origin=x; yx_origin.sig=y',
   ],
   Accept: [MARKER, 'text/html', '*/*;q=x'],

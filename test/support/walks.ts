@@ -1,0 +1,239 @@
+/**
+ * The ways of a citizen through the pages, as a browser walks them. Each way stops at every page that it meets and lets a test look at it;
+ * a new page is added here once, and every test of pages then visits it in every language, mode and size.
+ */
+import { globSync } from 'node:fs';
+import { basename } from 'node:path';
+import { Secret, TOTP } from 'otpauth';
+import type { BrowserContext, Page } from 'playwright-core';
+import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
+import type { TestApp } from './app.ts';
+import { newPerson, registerRelyingParty, type Person, type RelyingParty } from './relying-party.ts';
+
+/** Pages that the templates can make: `views/<name>.eta`. */
+export const VIEWS: readonly string[] = globSync('views/*.eta')
+  .map((file) => basename(file, '.eta'))
+  .filter((name) => name !== 'layout');
+
+/** What people are sent from and to, on one installation. */
+export interface Surroundings {
+  readonly t: TestApp;
+  readonly rp: RelyingParty;
+  /** A portal in its sandbox that asks for everything there is. */
+  readonly kiosk: RelyingParty;
+  stop(): Promise<void>;
+}
+
+export async function surround(t: TestApp): Promise<Surroundings> {
+  const rp = await registerRelyingParty(t, { clientId: 'zhejiang', scope: 'openid phone profile' });
+  const kiosk = await registerRelyingParty(t, {
+    clientId: 'kiosk',
+    registration: {
+      optionalClaims: ['phone_number'],
+      metadata: {
+        grant_types: ['authorization_code', DEVICE_CODE, CIBA],
+        backchannel_token_delivery_mode: 'poll',
+        authorization_details_types: ['urn:yinxin:seal-act'],
+        policy_uri: 'https://kiosk.example/privacy',
+        tos_uri: 'https://kiosk.example/terms',
+      },
+    },
+  });
+  await t.app.portals.setState('kiosk', 'sandbox', 'system');
+  return {
+    t,
+    rp,
+    kiosk,
+    async stop() {
+      await Promise.all([rp.stop(), kiosk.stop()]);
+    },
+  };
+}
+
+/** Lets a browser meet portals that answer with a page of their own: what matters is that it was allowed to go there. */
+export async function meetPortals(browser: BrowserContext, { rp, kiosk }: Surroundings): Promise<void> {
+  for (const { redirectUri } of [rp, kiosk])
+    await browser.route(`${new URL(redirectUri).origin}/**`, (route) =>
+      route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>portal</title>' }),
+    );
+}
+
+/** One browser on its way. */
+export interface Visitor extends Surroundings {
+  readonly page: Page;
+  /** Called at every page that the way meets. @param name Says where on the way, for messages and pictures. */
+  look(name: string): Promise<void>;
+}
+
+export type Walk = (visitor: Visitor) => Promise<void>;
+
+const press = (page: Page, action: string) =>
+  page.click(`form[action$="${action}"] button[type="submit"]:not([name])`);
+
+/** From the page of sign-in to what follows it. */
+async function enter({ page, look }: Visitor, person: Person): Promise<void> {
+  await page.fill('#identifier', person.identifier);
+  if (!(await page.locator('#password').isVisible())) {
+    await press(page, '/sign-in');
+    await look('sign-in-password');
+  }
+  await page.fill('#password', person.password);
+  await press(page, '/sign-in');
+}
+
+async function newAccount({ t }: Surroundings, identifier?: string) {
+  const person = { ...newPerson(), ...(identifier === undefined ? {} : { identifier }) };
+  return { person, ...(await t.app.identity.register(person)) };
+}
+
+let phones = 0;
+/** A mobile number in a block that no operator has given out. */
+const newPhone = () => `1990000${String((phones += 1)).padStart(4, '0')}`;
+
+export const WALKS: Readonly<Record<string, Walk>> = {
+  async 'from home through registration to a portal, and out again'(visitor) {
+    const { t, rp, page, look } = visitor;
+    await page.goto(`${t.origin}/`);
+    await look('home');
+    await page.goto((await rp.begin()).url.href);
+    await look('sign-in');
+    await enter(visitor, { identifier: 'nobody-here', password: 'not the password' });
+    await look('sign-in-refused');
+    await page.click('a[href$="/register"]');
+    await look('register');
+    await press(page, '/register');
+    await look('register-problems');
+    const person = { ...newPerson(), identifier: newPhone() };
+    await page.fill('#identifier', person.identifier);
+    await page.fill('#password', person.password);
+    await page.fill('#passwordAgain', person.password);
+    await press(page, '/register');
+    await look('consent');
+    await page.click('button[value="allow"]');
+    // Chromium holds `form-action` against the redirect after the POST: arriving proves that the policy allows the portal.
+    await page.waitForURL(`${rp.redirectUri}**`);
+    const home = new URL('/', rp.redirectUri).href;
+    await page.goto(
+      `${t.origin}/end-session?client_id=zhejiang&post_logout_redirect_uri=${encodeURIComponent(home)}`,
+    );
+    await look('sign-out');
+    await page.click('button[name="logout"]');
+    await page.waitForURL(home);
+    await page.goto(`${t.origin}/end-session/success`);
+    await look('signed-out');
+  },
+
+  async 'optional information and a single act, another account, confirming'(visitor) {
+    const { t, kiosk, page, look } = visitor;
+    const { person } = await newAccount(visitor, newPhone());
+    const act = {
+      type: 'urn:yinxin:seal-act',
+      identifier: 'seal_01',
+      document_digest: 'ab'.repeat(32),
+      document_name: '房屋租赁合同（二〇二六年第十二号）.pdf',
+      purpose: '签订合同',
+    };
+    const everything = await kiosk.begin({
+      scope: 'openid profile phone seals:use',
+      resource: `${t.origin}/api/v1`,
+      authorization_details: JSON.stringify([act]),
+    });
+    await page.goto(everything.url.href);
+    await enter(visitor, person);
+    await look('consent-optional-and-act');
+    await page.click('button[value="allow"]');
+    await page.waitForURL(`${kiosk.redirectUri}**`);
+    await page.goto((await kiosk.begin({ prompt: 'login' })).url.href);
+    await look('confirm');
+    await press(page, '/confirm');
+    await look('confirm-problem');
+    await page.goto((await kiosk.begin({ prompt: 'select_account' })).url.href);
+    await look('select-account');
+  },
+
+  async 'a device, and approvals'(visitor) {
+    const { t, kiosk, page, look } = visitor;
+    const { person } = await newAccount(visitor);
+    const ask = async (path: string, body: Record<string, string>) => {
+      const headers = { Authorization: `Basic ${btoa(`${kiosk.clientId}:${kiosk.secret}`)}` };
+      const answer = await fetch(t.origin + path, {
+        method: 'POST',
+        headers,
+        body: new URLSearchParams(body),
+      });
+      return (await answer.json()) as Record<string, string>;
+    };
+    await page.goto(`${t.origin}/approvals`);
+    await look('sign-in-to-own-page');
+    await enter(visitor, person);
+    await look('approvals-none');
+    const device = await ask('/device/authorization', { scope: 'openid' });
+    await page.goto(`${t.origin}/device`);
+    await look('device');
+    await page.fill('#user_code', 'BBBB-BBBB');
+    await press(page, '/device');
+    await look('device-wrong');
+    await page.fill('#user_code', device['user_code'] ?? '');
+    await press(page, '/device');
+    await look('device-confirm');
+    await page.click('button[name="confirm"]');
+    await look('device-done');
+    await ask('/backchannel-authentication', {
+      scope: 'openid profile phone',
+      login_hint: person.identifier,
+      binding_message: 'A-17 窗口',
+    });
+    await page.goto(`${t.origin}/approvals`);
+    await look('approvals');
+    await page.click('button[value="allow"]');
+    await look('approvals-done');
+  },
+
+  async 'a code of an authenticator app'(visitor) {
+    const { t, rp, page, look } = visitor;
+    const { person, accountId } = await newAccount(visitor);
+    await t.app.identity.recordProofing(accountId, { level: 3, method: 'counter' }, 'system');
+    const { secret } = t.app.identity.totp.propose('');
+    const code = TOTP.generate({ secret: Secret.fromBase32(secret) });
+    await t.app.identity.totp.enrol({ accountId, secret, code });
+    const essential = { id_token: { acr: { essential: true, value: 'urn:yinxin:loa:3' } } };
+    await page.goto((await rp.begin({ scope: 'openid', claims: JSON.stringify(essential) })).url.href);
+    await enter(visitor, person);
+    await look('otp');
+    // Used already when the app was set up.
+    await page.fill('#code', code);
+    await press(page, '/otp');
+    await look('otp-refused');
+  },
+
+  async 'an answer that a form carries to the portal'(visitor) {
+    const { rp, page, look } = visitor;
+    const { person } = await newAccount(visitor);
+    await page.goto((await rp.begin({ response_mode: 'form_post', scope: 'openid' })).url.href);
+    // With a script the form sends itself; the portal's empty answer leaves the page as it is.
+    await page.route(rp.redirectUri, (route) => route.fulfill({ status: 204 }));
+    await enter(visitor, person);
+    await look('redirect');
+    await page.unroute(rp.redirectUri);
+    await page.click('#onward button');
+    await page.waitForURL(rp.redirectUri);
+  },
+
+  async 'messages of an installation that sends none'(visitor) {
+    const { t, page, look } = visitor;
+    await page.goto(`${t.origin}/outbox`);
+    await look('outbox');
+  },
+
+  async 'what can go wrong'(visitor) {
+    const { t, rp, page, look } = visitor;
+    // A request that nobody remembers any more: one that is remembered begins again.
+    await page.goto((await rp.begin()).url.href);
+    await page.goto(`${t.origin}/interaction/${'x'.repeat(43)}`);
+    await look('expired');
+    await page.goto(`${t.origin}/nowhere`);
+    await look('not-found');
+    await page.goto(`${t.origin}/authorize?client_id=nobody`);
+    await look('unknown-portal');
+  },
+};
