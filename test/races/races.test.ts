@@ -9,9 +9,11 @@ import {
   raceForBackchannel,
   raceForCode,
   raceForDevice,
+  raceForPassword,
   raceForProof,
   raceForRefresh,
   raceForRequestUri,
+  raceForTotp,
 } from './races.ts';
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
@@ -78,4 +80,11 @@ test('twenty that refresh with one token at once, as tabs of one browser do, get
 
 test('eight portals opened at once in one session are all reached when it ends', async () => {
   for (let round = 0; round < 3; round++) expect(await openEightPortals(field)).toBe(8);
+});
+
+test('sixty guesses at once, at two processes, are compared no more often than the budget of the address or the account holds', async () => {
+  const { oneAddress, everywhere } = await raceForPassword(field);
+  expect(oneAddress).toEqual({ compared: 6, refused: 54, others: [] });
+  expect(everywhere).toEqual({ compared: 20, refused: 40, others: [] });
+  expect(await raceForTotp(field)).toEqual({ compared: 15, refused: 45, others: [] });
 });

@@ -12,6 +12,8 @@ export interface Field {
   /** A portal that signs its assertions, for the machine grants, devices and CIBA. */
   readonly signing: SigningPortal;
   register(person: Person): Promise<unknown>;
+  /** A person who was checked at a counter and has an authenticator app. */
+  registerWithApp(): Promise<Person>;
 }
 
 export interface SigningPortal {
@@ -194,6 +196,92 @@ export async function raceForRefresh(
     statuses: [...new Set(answers.map(({ status }) => status))],
     livesOn: (await refresh(origins[1], next)).status,
   };
+}
+
+/** What a crowd of guesses at once, half of them at each process, was answered. */
+export interface Crowd {
+  /** How many were compared: wrong, and said to be wrong. */
+  readonly compared: number;
+  /** How many were told to wait. */
+  readonly refused: number;
+  readonly others: number[];
+}
+
+const GUESSES = 60;
+
+async function crowd(
+  field: Field,
+  action: URL,
+  fields: Record<string, string>,
+  options: { readonly cookie: string; readonly address: (i: number) => string },
+): Promise<Crowd> {
+  const statuses = await Promise.all(
+    Array.from({ length: GUESSES }, async (_, i) => {
+      const response = await fetch(action.href.replace(field.origins[0], field.origins[i % 2] ?? ''), {
+        method: 'POST',
+        redirect: 'manual',
+        headers: {
+          Cookie: options.cookie,
+          Origin: field.origins[0],
+          Accept: 'text/html',
+          'X-Forwarded-For': options.address(i),
+        },
+        body: new URLSearchParams(fields),
+      });
+      await response.body?.cancel();
+      return response.status;
+    }),
+  );
+  const count = (status: number) => statuses.filter((each) => each === status).length;
+  return {
+    compared: count(422),
+    refused: count(429),
+    others: statuses.filter((status) => status !== 422 && status !== 429),
+  };
+}
+
+/** Guesses at one password: all from one address, then each from its own. */
+export async function raceForPassword(field: Field): Promise<{ oneAddress: Crowd; everywhere: Crowd }> {
+  const run = async (address: (i: number) => string) => {
+    const person = newPerson();
+    await field.register(person);
+    const browser = new UserAgent();
+    const page = await browser.get((await field.rp.begin()).url, field.rp.redirectUri);
+    const form = page.forms.find(({ action }) => action.pathname.endsWith('/sign-in'));
+    if (!form) throw new Error('no page to sign in');
+    return crowd(
+      field,
+      form.action,
+      { ...form.fields, identifier: person.identifier, password: 'not this one' },
+      { cookie: await browser.jar.getCookieString(page.url.href), address },
+    );
+  };
+  const home = newNetwork();
+  return { oneAddress: await run(() => `${home}.1`), everywhere: await run(() => `${newNetwork()}.1`) };
+}
+
+/** Guesses at the code of one authenticator app, each from its own address. */
+export async function raceForTotp(field: Field): Promise<Crowd> {
+  const { rp } = field;
+  const person = await field.registerWithApp();
+  const browser = new UserAgent();
+  const { url } = await rp.begin({ acr_values: 'urn:yinxin:loa:3' });
+  const first = await browser.get(url, rp.redirectUri);
+  const page = await browser.submit(first, { ...person }, '/sign-in', rp.redirectUri);
+  const form = page.forms.find(({ action }) => action.pathname.endsWith('/otp'));
+  if (!form) throw new Error('no page for a code');
+  return crowd(
+    field,
+    form.action,
+    { ...form.fields, code: '000000' },
+    { cookie: await browser.jar.getCookieString(page.url.href), address: () => `${newNetwork()}.1` },
+  );
+}
+
+let networks = 0;
+function newNetwork(): string {
+  networks += 1;
+  return `${20 + (networks >> 16)}.${(networks >> 8) & 255}.${networks & 255}`;
 }
 
 /** One authorization code redeemed by twenty at once, half of them at each process. @returns the status codes and errors. */

@@ -7,9 +7,11 @@ import {
   raceForBackchannel,
   raceForCode,
   raceForDevice,
+  raceForPassword,
   raceForProof,
   raceForRefresh,
   raceForRequestUri,
+  raceForTotp,
   type Tally,
 } from './races.ts';
 
@@ -41,6 +43,15 @@ try {
     for (const [what, tally] of Object.entries(tallies))
       if (tally.won !== 1 || tally.serverErrors > 0)
         failures.push(`${what}, round ${round}: ${JSON.stringify(tally)}`);
+    const { oneAddress, everywhere } = await raceForPassword(field);
+    const crowds = {
+      'password from one address': [oneAddress, 6],
+      'password from everywhere': [everywhere, 20],
+      'authenticator app': [await raceForTotp(field), 15],
+    } as const;
+    for (const [what, [crowd, budget]] of Object.entries(crowds))
+      if (crowd.compared !== budget || crowd.others.length > 0)
+        failures.push(`guesses at a ${what}, round ${round}: ${JSON.stringify(crowd)}`);
     const refreshed = await raceForRefresh(field);
     if (refreshed.different !== 1 || refreshed.statuses.join() !== '200' || refreshed.livesOn !== 200)
       failures.push(`refresh, round ${round}: ${JSON.stringify(refreshed)}`);
@@ -53,6 +64,6 @@ try {
 }
 for (const failure of failures) say(failure);
 say(
-  `${rounds} rounds of everything that is good once, refresh and eight portals, on two processes: ${failures.length} failures`,
+  `${rounds} rounds of everything that is good once, guesses, refresh and eight portals, on two processes: ${failures.length} failures`,
 );
 process.exitCode = failures.length > 0 ? 1 : 0;
