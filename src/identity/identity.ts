@@ -4,6 +4,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { DataKeys } from '../platform/data-keys.ts';
 import type { Db, Queryable } from '../platform/db/db.ts';
 import type { AccountId } from '../platform/ids.ts';
+import { createAddresses, type Addresses } from './addresses.ts';
 import { createAccounts, type Accounts } from './accounts.ts';
 import { amrOf, methodsOf, type Factors } from './assurance.ts';
 import { createOneTimeCodes, type OneTimeCodes } from './credentials/one-time-codes.ts';
@@ -35,6 +36,7 @@ export interface Identity extends Omit<Accounts, 'open' | 'openWithoutIdentifier
   readonly crossDevice: CrossDevice;
   readonly persons: Persons;
   readonly proofing: Proofing;
+  readonly addresses: Addresses;
   /** What is wrong with a registration before it is tried; every problem at once, for the form. */
   check(registration: { identifier: string; password: string }): IdentityError['code'][];
   /**
@@ -96,6 +98,7 @@ export function createIdentity(parts: {
     persons,
     proofing: createProofing({ ...parts, persons, authorities: parts.authorities ?? [] }),
     recordProofing: persons.attest,
+    addresses: createAddresses(parts),
     check,
 
     async register(registration) {

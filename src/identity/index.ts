@@ -55,6 +55,7 @@ export {
 } from './credentials/passkeys.ts';
 export type { CrossDevice, Place } from './credentials/cross-device.ts';
 export type { TakeOnce } from './credentials/passkey-challenges.ts';
+export { formatted, type Addresses, type PostalAddress } from './addresses.ts';
 export { createAuthorities, FICTIONAL_LIVE_CHECK_PATH, type Authorities } from './proofing/authorities.ts';
 export type { ByLanguage, ProofingAuthority } from './proofing/authority.ts';
 export {

@@ -1,5 +1,6 @@
 /** The tables of this room with encrypted columns. */
 import type { EncryptedTable } from '../rotation/index.ts';
+import { ACCOUNT_ADDRESSES } from './addresses.ts';
 import { IDENTIFIERS } from './accounts.ts';
 import { CROSS_DEVICE_REQUESTS } from './credentials/cross-device.ts';
 import { ONE_TIME_CODES } from './credentials/one-time-codes.ts';
@@ -19,6 +20,7 @@ export const IDENTITY_TABLES: readonly EncryptedTable[] = [
   VERIFIED_DOCUMENTS,
   RELATION_KEYS,
   PROOFING_ATTEMPTS,
+  ACCOUNT_ADDRESSES,
   KNOWN_DEVICES,
   MESSAGE_OUTBOX,
 ];

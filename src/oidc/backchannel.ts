@@ -20,6 +20,7 @@ import type { Secrets } from '../platform/secrets.ts';
 import { portalName, type Portal, type Portals, type Resources } from '../portals/index.ts';
 import type { EncryptedTable } from '../rotation/index.ts';
 import type { ConfigurationParts } from './configuration.ts';
+import type { Claims } from './claims.ts';
 import type { Consents } from './consents.ts';
 import { askedFor, grantAgreement, toAgreement, toReleases, type Wishes } from './interactions/consent.ts';
 import { ownSession, sendToSignIn } from './own-session.ts';
@@ -166,6 +167,7 @@ interface ApprovalParts {
   readonly provider: Provider;
   readonly backchannel: Backchannel;
   readonly consents: Consents;
+  readonly claims: Claims;
   readonly identity: Identity;
   readonly portals: Portals;
   readonly resources: Resources;
@@ -179,7 +181,7 @@ interface ApprovalParts {
 
 /** The page on which a person approves, signing in first if need be. */
 export function approvalRoutes(parts: ApprovalParts): Middleware {
-  const { provider, backchannel, consents, identity, portals, resources, forms, pages } = parts;
+  const { provider, backchannel, claims, consents, identity, portals, resources, forms, pages } = parts;
   const router = new Router<RequestState>({ prefix: '/approvals' });
   const toSignIn = (ctx: Context, options?: { fullWithinSeconds?: number; acrValues?: string }) =>
     sendToSignIn(ctx, parts.config.issuer, '/approvals', options);
@@ -191,18 +193,23 @@ export function approvalRoutes(parts: ApprovalParts): Middleware {
     const requests = await Promise.all(
       (await backchannel.pending(accountId)).map(async (pending) => {
         const found = await load(pending);
+        const asked = found && askedFor(found.wishes, found.portal);
         return (
-          found && {
+          found &&
+          asked && {
             action: `/approvals/${pending.id}`,
             portal: {
               name: portalName(found.portal, language.code),
               host: new URL(found.portal.homeUri).host,
             },
             message: found.request.params['binding_message'],
-            releases: toReleases(askedFor(found.wishes, found.portal), {
+            releases: toReleases(asked, {
               portal: found.portal,
               portalName: portalName(found.portal, language.code),
-              account,
+              about: await claims.about(
+                account,
+                asked.claims.map(({ claim }) => claim),
+              ),
               resources,
               language: language.code,
               t: language.t,

@@ -16,7 +16,8 @@ import { LADDER, type Assurable } from '../identity/index.ts';
 import { PROFILES, type Portal, type Profile } from '../portals/index.ts';
 import { addScopes, applyAgreement, type Agreement } from './consents.ts';
 import { RICH_TYPES, validateRich } from './rich-requests.ts';
-import { OPENID_SCOPES, personalClaimOf, SCOPES } from './scopes.ts';
+import { mayReceive, OPENID_SCOPES, SCOPES, SINGLE_CLAIMS, VERIFIED_CLAIMS } from './scopes.ts';
+import { claimsWithin, readRequest, withObjects } from './verified-claims.ts';
 import type { CustodySigningKey } from './signing-key.ts';
 
 /** Addresses of the endpoints; every other one derives from them. */
@@ -64,13 +65,15 @@ export interface ConfigurationParts {
   readonly signingKeys: readonly CustodySigningKey[];
   readonly fetch: (url: string | URL, init?: RequestInit) => Promise<Response>;
   /**
-   * The active account, `sub` of its claims being its id; undefined for any other.
+   * The active account; undefined for any other.
    * @param options.justChanged The person comes from pages on which they may have changed it.
    */
   readonly account: (
     accountId: string,
     options: { readonly justChanged: boolean },
-  ) => Promise<{ claims: AccountClaims; assurable: Assurable } | undefined>;
+  ) => Promise<LibraryAccount | undefined>;
+  /** Members of the provider's metadata that say what verified claims there are. */
+  readonly verifiedClaims: Readonly<Record<string, unknown>>;
   readonly subjectOf: (accountId: string, clientId: string) => Promise<string>;
   /** The account that a portal knows by its `sub`. */
   readonly accountOf: (subject: string, clientId: string) => Promise<string | undefined>;
@@ -106,6 +109,16 @@ export interface ConfigurationParts {
     ): Promise<void>;
     deviceSuccessSource(ctx: KoaContextWithOIDC): Promise<void>;
   };
+}
+
+/** An account as the library is given it. */
+export interface LibraryAccount {
+  readonly assurable: Assurable;
+  /** What may leave for a portal, `sub` being the account's id. @param agreed Whether the person agreed to give a claim. */
+  claims(
+    client: Client | undefined,
+    asked: { scope: string; claims: Readonly<Record<string, unknown>>; agreed(claim: string): boolean },
+  ): Promise<AccountClaims>;
 }
 
 /** On an initial access token: the portal that registers with it need not send PKCE. */
@@ -152,11 +165,14 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
     subjectTypes: ['pairwise', 'public'],
     pkce: { required: (_ctx, client) => parts.portalOf(client)?.codeChallenge !== 'optional' },
     scopes: Object.keys(OPENID_SCOPES),
-    claims: Object.fromEntries(
-      Object.entries(OPENID_SCOPES)
-        .filter(([, { claims }]) => claims.length > 0)
-        .map(([scope, { claims }]) => [scope, [...claims]]),
-    ),
+    claims: {
+      ...Object.fromEntries(
+        Object.entries(OPENID_SCOPES)
+          .filter(([, { claims }]) => claims.length > 0)
+          .map(([scope, { claims }]) => [scope, [...claims]]),
+      ),
+      ...Object.fromEntries(SINGLE_CLAIMS.map((claim) => [claim, null])),
+    },
     clientAuthMethods: [
       'client_secret_basic',
       'client_secret_post',
@@ -198,12 +214,26 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       claims_locales_supported: undefined,
       ui_locales_supported: [...parts.languages],
       display_values_supported: ['page'],
+      ...parts.verifiedClaims,
       mtls_endpoint_aliases: parts.endpointAliases,
     },
     features: {
       backchannelLogout: { enabled: true },
       ciba: { enabled: true, deliveryModes: ['poll', 'ping'], ...parts.backchannel },
-      claimsParameter: { enabled: true },
+      claimsParameter: {
+        enabled: true,
+        assertClaimsParameter(ctx, claims) {
+          for (const place of ['userinfo', 'id_token']) {
+            const members = (claims as Record<string, Record<string, unknown> | undefined>)[place] ?? {};
+            if (VERIFIED_CLAIMS in members && !readRequest(members[VERIFIED_CLAIMS]))
+              throw new errors.InvalidRequest(
+                `claims.${place}.verified_claims needs verification with trust_framework, and claims`,
+              );
+          }
+          // The library passes on objects alone.
+          if (ctx.oidc.params) ctx.oidc.params['claims'] = JSON.stringify(withObjects({ ...claims }));
+        },
+      },
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       deviceFlow: {
@@ -324,14 +354,24 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
           : await parts.account(accountId, { justChanged: route === 'resume' });
       return accountId === undefined || !account
         ? undefined
-        : { accountId, claims: () => account.claims, assurable: account.assurable };
+        : {
+            accountId,
+            claims: (_use, scope, claims, rejected) =>
+              account.claims(ctx.oidc.client, {
+                scope,
+                claims: { ...claims },
+                agreed: (claim) => !rejected.includes(claim) && wasGranted(ctx.oidc.entities.Grant, claim),
+              }),
+            assurable: account.assurable,
+          };
     },
     async loadExistingGrant(ctx) {
       const { client, session, provider, result } = ctx.oidc;
       if (!client || !session?.accountId) return undefined;
       const grantId = result?.consent?.grantId ?? session.grantIdFor(client.clientId);
       const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId);
-      if (existing && coversRequest(existing, ctx.oidc)) return existing;
+      const within = claimsWithin(ctx.oidc.params?.['claims']);
+      if (existing && coversRequest(existing, ctx.oidc, within)) return existing;
       // What needs no consent, and what was agreed to before, on whatever device, is granted; the consent prompt asks for the rest.
       const grant =
         existing ?? new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
@@ -356,25 +396,42 @@ function notAllowed(
   { requestParamClaims }: KoaContextWithOIDC['oidc'],
   portal: Portal | undefined,
 ): string[] {
-  const allowed = new Set([
-    ...(portal?.claims ?? []),
-    ...(portal?.scopes ?? []).flatMap((scope): readonly string[] => SCOPES[scope]?.claims ?? []),
-  ]);
-  return [...requestParamClaims].filter(
-    (claim) => personalClaimOf(claim) !== undefined && !allowed.has(claim),
+  return [...requestParamClaims].filter((claim) => portal === undefined || !mayReceive(portal, claim));
+}
+
+/** Whether a grant gives a claim, by one of its scopes or by name. */
+function wasGranted(grant: Grant | undefined, claim: string): boolean {
+  if (!grant) return false;
+  const scopes = grant.getOIDCScope().split(' ');
+  return (
+    grant.getOIDCClaims().includes(claim) ||
+    scopes.some((scope) => SCOPES[scope]?.claims.includes(claim) === true)
   );
 }
 
-/** Whether a grant has been asked for all that the request wants. */
+/** Claims inside `verified_claims` that nobody has been asked for yet. */
+export function verifiedClaimsMissing({ oidc }: KoaContextWithOIDC): string[] {
+  const portalMay = oidc.requestParamClaims.has(VERIFIED_CLAIMS);
+  const grant = oidc.entities.Grant;
+  if (!portalMay || !grant || grant.getRejectedOIDCClaims().includes(VERIFIED_CLAIMS)) return [];
+  const encountered = new Set(grant.getOIDCClaimsEncountered());
+  return claimsWithin(oidc.params?.['claims']).filter(
+    (claim) => !encountered.has(claim) && !wasGranted(grant, claim),
+  );
+}
+
+/** Whether a grant has been asked for all that the request wants. @param within Claims inside `verified_claims`. */
 function coversRequest(
   grant: Grant,
   { requestParamScopes, requestParamOIDCScopes, requestParamClaims, resourceServers = {} }: Requested,
+  within: readonly string[],
 ): boolean {
   const encountered = grant.getOIDCScopeEncountered().split(' ');
   const claims = new Set<string>(requestParamClaims.size > 0 ? grant.getOIDCClaimsEncountered() : []);
   return (
     [...requestParamOIDCScopes].every((scope) => encountered.includes(scope)) &&
     [...requestParamClaims].every((claim) => claims.has(claim)) &&
+    within.every((claim) => claims.has(claim) || wasGranted(grant, claim)) &&
     Object.entries(resourceServers).every(([resource, server]) => {
       const known = grant.getResourceScopeEncountered(resource).split(' ');
       return [...requestParamScopes].every((scope) => !server.scopes.has(scope) || known.includes(scope));

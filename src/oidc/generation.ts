@@ -22,13 +22,20 @@ import { refuseAmbiguous } from '../platform/http/unambiguous.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
+import type { Organisations } from '../organisations/index.ts';
 import type { Portal, Portals, Resources } from '../portals/index.ts';
 import { createAdapterFactory, endSessionsOf } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
 import { boundedRequests } from './bounds.ts';
 import { createClientCertificates } from './client-certificates.ts';
 import { SECRET_ELSEWHERE, toClientMetadata, toRegistration } from './client-metadata.ts';
-import { apiResource, CODE_CHALLENGE_OPTIONAL, toConfiguration, TTL } from './configuration.ts';
+import {
+  apiResource,
+  CODE_CHALLENGE_OPTIONAL,
+  toConfiguration,
+  TTL,
+  verifiedClaimsMissing,
+} from './configuration.ts';
 import { createConsents } from './consents.ts';
 import { limitEndpoints } from './endpoint-limits.ts';
 import { exactEndpoints } from './endpoints.ts';
@@ -45,9 +52,11 @@ import { postAsGet } from './post-as-get.ts';
 import { createPublished } from './published.ts';
 import { createRefreshGrace } from './refresh-grace.ts';
 import { asInvalidMetadata, manageRegistrations } from './registration.ts';
-import { API_SCOPES, claimsOf, OPENID_SCOPES } from './scopes.ts';
+import { createClaims } from './claims.ts';
+import { API_SCOPES, OPENID_SCOPES } from './scopes.ts';
 import { createRecords, createStoreCipher, keyOf } from './records.ts';
 import { CustodySigningKey } from './signing-key.ts';
+import { verifiedClaimsMetadata } from './verified-claims.ts';
 import type { OidcStore } from './store/store.ts';
 import { createSubjects } from './subjects.ts';
 import type { PublishedKey } from './token-keys.ts';
@@ -68,6 +77,11 @@ export interface GenerationParts {
   readonly accounts: AccountCache;
   /** What people can come by while they sign in. */
   readonly means: Means;
+  readonly organisations: Pick<Organisations, 'membershipsOf'>;
+  /** By which rules people are identified here, for the provider's metadata. */
+  readonly trustFrameworks: readonly string[];
+  /** What an authority is called in verified claims. */
+  organizationOf(authority: string): string;
   readonly limits: Limits;
   readonly portals: Portals;
   readonly resources: Resources;
@@ -122,6 +136,7 @@ export function createGenerations(parts: GenerationParts): Generations {
   const records = createRecords({ store, cipher: createStoreCipher(secrets.dataKeys) });
   const subjects = createSubjects({ ...parts, mergedInto: parts.identity.persons.mergedInto });
   const consents = createConsents(parts);
+  const claims = createClaims(parts);
   const restarts = createRestarts({ records, clock, issuer: config.issuer });
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
   const certificates = createClientCertificates(config.mutualTls, clock);
@@ -215,7 +230,12 @@ export function createGenerations(parts: GenerationParts): Generations {
           const account = await (justChanged
             ? parts.accounts.refreshed(accountId)
             : parts.accounts.account(accountId));
-          return account && { claims: claimsOf(account), assurable: account };
+          return (
+            account && {
+              assurable: account,
+              claims: (client, asked) => claims.of(account, client && portalOf.get(client), asked),
+            }
+          );
         },
         async subjectOf(accountId, clientId) {
           const portal = await portals.find(clientId);
@@ -233,6 +253,7 @@ export function createGenerations(parts: GenerationParts): Generations {
         agreed: (accountId, clientId) => consents.given(accountId, clientId),
         policy: createPolicy({
           portalOf: (client) => portalOf.get(client),
+          verifiedClaimsMissing,
           assurable: (account) => (account as { assurable?: Assurable }).assurable,
           means,
           now,
@@ -240,6 +261,7 @@ export function createGenerations(parts: GenerationParts): Generations {
         certificates: certificates.feature,
         endpointAliases: certificates.aliases,
         backchannel: backchannel.configuration,
+        verifiedClaims: verifiedClaimsMetadata(parts.trustFrameworks),
         registration: {
           newClientId: () => `p-${randomBytes(12).toString('hex')}`,
           newSecret: () => randomBytes(32).toString('base64url'),
@@ -311,13 +333,14 @@ export function createGenerations(parts: GenerationParts): Generations {
         guard,
         provider,
         records,
+        claims,
         consents,
         ownPages,
         restarts,
         issuer: config.issuer,
         signOutEverywhere,
       }),
-      approvalRoutes({ ...parts, provider, backchannel, consents, now }),
+      approvalRoutes({ ...parts, provider, backchannel, claims, consents, now }),
       ownPasskeyRoutes({ ...parts, provider }),
       manageRegistrations(portals),
       limitEndpoints(parts),

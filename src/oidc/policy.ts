@@ -21,6 +21,8 @@ export interface SessionFactors {
 
 export interface PolicyParts {
   portalOf(client: object): Portal | undefined;
+  /** Claims inside `verified_claims` that the person has not been asked for. */
+  verifiedClaimsMissing(ctx: KoaContextWithOIDC): string[];
   /** Of the account that `findAccount` gave. */
   assurable(account: object): Assurable | undefined;
   /** What people can come by while they sign in. */
@@ -139,6 +141,18 @@ export function createPolicy(parts: PolicyParts): InstanceType<typeof interactio
       return mismatch;
     };
   }
+  // The library knows `verified_claims` as one claim; a person agrees to each that is inside.
+  const consent = policy.get('consent');
+  if (!consent) throw new TypeError('the library has no consent prompt');
+  consent.checks.add(
+    new Check(
+      'verified_claims_missing',
+      'requested verified claims not granted',
+      'consent_required',
+      (ctx) => (parts.verifiedClaimsMissing(ctx).length > 0 ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT),
+      (ctx) => ({ missingVerifiedClaims: parts.verifiedClaimsMissing(ctx) }),
+    ),
+  );
   // OpenID Connect Core 1.0, section 3.1.2.1; the library leaves it to us.
   policy.add(new Prompt({ name: 'select_account', requestable: true }), 1);
   return policy;

@@ -25,6 +25,7 @@ export function ownPortal(issuer: string): Portal {
     resources: {},
     claims: [],
     optionalClaims: [],
+    entitlements: [],
     purposes: {},
     contacts: [],
     logoUri: undefined,

@@ -51,6 +51,8 @@ export interface Portal {
   readonly claims: readonly string[];
   /** Claims that a person may refuse. */
   readonly optionalClaims: readonly string[];
+  /** What an operator allows it beyond its scopes. */
+  readonly entitlements: readonly ('id-number' | 'verified-claims')[];
   /** Why it asks, by scope or claim. */
   readonly purposes: Readonly<Record<string, ByLanguage>>;
   readonly contacts: readonly string[];
@@ -112,6 +114,7 @@ interface PortalRow {
   resources: Record<string, string[]>;
   claims: string[];
   optional_claims: string[];
+  entitlements: Portal['entitlements'];
   purposes: Record<string, Record<string, string>>;
   contacts: string[];
   logo_uri: string | null;
@@ -142,6 +145,7 @@ const WRITTEN = [
   'resources',
   'claims',
   'optional_claims',
+  'entitlements',
   'purposes',
   'contacts',
   'logo_uri',
@@ -280,6 +284,7 @@ export async function createPortals(parts: {
         JSON.stringify(r.resources),
         JSON.stringify(r.claims),
         JSON.stringify(r.optionalClaims),
+        JSON.stringify(r.entitlements),
         JSON.stringify(r.purposes),
         JSON.stringify(r.contacts),
         r.logoUri ?? null,
@@ -390,6 +395,7 @@ function toPortal(row: PortalRow): Portal {
     resources: row.resources,
     claims: row.claims,
     optionalClaims: row.optional_claims,
+    entitlements: row.entitlements,
     purposes: row.purposes,
     contacts: row.contacts,
     logoUri: row.logo_uri ?? undefined,

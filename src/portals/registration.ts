@@ -107,6 +107,14 @@ export const portalRegistration = z
     claims: z.array(z.string()).max(100).default([]),
     /** Claims that it can do without: a person may refuse them and go on. */
     optionalClaims: z.array(z.string()).max(100).default([]),
+    /**
+     * What an operator allows the portal beyond its scopes: ID numbers themselves, verified claims (OpenID Connect for Identity Assurance
+     * 1.0). Portals that register themselves cannot have any.
+     */
+    entitlements: z
+      .array(z.enum(['id-number', 'verified-claims']))
+      .max(2)
+      .default([]),
     /** Why it asks, by scope or claim and language: shown to the person before they agree. */
     purposes: z.record(z.string(), byLanguage(z.string().trim().min(1).max(200))).default({}),
     contacts: z.array(z.email()).max(20).default([]),

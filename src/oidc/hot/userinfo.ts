@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Answer } from '../../platform/http/direct.ts';
 import type { Portal } from '../../portals/index.ts';
-import { claimsOf } from '../scopes.ts';
+import { claimsOf, isOfAccount } from '../scopes.ts';
 import { releasedClaims, type GrantPayload } from './plain.ts';
 import { isCurrent, type Bound, type Room } from './room.ts';
 import { authenticated, json } from './token.ts';
@@ -61,6 +61,8 @@ export async function userinfo(room: Room, headers: IncomingHttpHeaders): Promis
   const account = token && (await room.accounts.account(token.accountId));
   if (!token || !account || !token.scope.split(' ').includes('openid')) return undefined;
   const released = releasedClaims(token.scope, token.grant);
+  // What has to be read besides is the library's to ask for.
+  if (![...released].every(isOfAccount)) return undefined;
   const claims: Record<string, unknown> = {};
   for (const [name, claim] of Object.entries(claimsOf(account))) if (released.has(name)) claims[name] = claim;
   claims['sub'] = await room.subjects.subjectOf(account.id, token.portal.sector);

@@ -1,10 +1,18 @@
 /** What a request still lacks, how it is put to the person, and its granting. */
 import type Provider from 'oidc-provider';
-import type { Account } from '../../identity/index.ts';
 import type { Portal, Resources } from '../../portals/index.ts';
 import { applyAgreement, type Agreement, type ScopesByResource } from '../consents.ts';
 import { actsOf, type SealAct } from '../rich-requests.ts';
-import { OPENID_SCOPES, PERSONAL_CLAIMS, personalClaimOf, SCOPES } from '../scopes.ts';
+import {
+  OPENID_SCOPES,
+  PERSONAL_CLAIMS,
+  personalClaimOf,
+  SCOPES,
+  VERIFIED_CLAIMS,
+  type About,
+} from '../scopes.ts';
+import { mayReceiveVerified } from '../claims.ts';
+import { claimsWithin } from '../verified-claims.ts';
 
 export type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 
@@ -33,6 +41,7 @@ export function missingIn(interaction: Interaction): Wishes {
     missingOIDCScope?: readonly string[];
     missingOIDCClaims?: readonly string[];
     missingResourceScopes?: ScopesByResource;
+    missingVerifiedClaims?: readonly string[];
   };
   const { missingOIDCScope = [] } = details;
   // `prompt=consent`: all that is asked for is put to the person anew.
@@ -45,7 +54,7 @@ export function missingIn(interaction: Interaction): Wishes {
       '': [...new Set([...missingOIDCScope, ...repeated])],
       ...details.missingResourceScopes,
     },
-    claims: details.missingOIDCClaims ?? [],
+    claims: [...(details.missingOIDCClaims ?? []), ...(details.missingVerifiedClaims ?? [])],
     params: interaction.params,
   };
 }
@@ -60,7 +69,11 @@ export function askedFor({ scopes, claims: single, params }: Wishes, portal: Por
         claims.set(name, { claim: name, scope, optional: portal.optionalClaims.includes(name) });
     }
   const essential = essentialClaims(params['claims']);
-  for (const claim of single) {
+  // Verified claims are put to the person as the claims that they are.
+  const within = single.includes(VERIFIED_CLAIMS)
+    ? claimsWithin(params['claims']).filter((claim) => mayReceiveVerified(portal, claim))
+    : [];
+  for (const claim of new Set([...single, ...within])) {
     const name = personalClaimOf(claim);
     // OpenID Connect Core 1.0, section 5.5.1: without `essential`, a claim is voluntary.
     if (name !== undefined && !claims.has(name))
@@ -69,7 +82,12 @@ export function askedFor({ scopes, claims: single, params }: Wishes, portal: Por
         optional: portal.optionalClaims.includes(name) || !essential.has(claim),
       });
   }
-  return { scopes, claims: [...claims.values()], single, acts: actsOf(params['authorization_details']) };
+  return {
+    scopes,
+    claims: [...claims.values()],
+    single: [...new Set([...single, ...within])],
+    acts: actsOf(params['authorization_details']),
+  };
 }
 
 function essentialClaims(parameter: unknown): ReadonlySet<string> {
@@ -98,13 +116,13 @@ export function toReleases(
   parts: {
     readonly portal: Portal;
     readonly portalName: string;
-    readonly account: Account;
+    readonly about: About;
     readonly resources: Resources;
     readonly language: string;
     t(key: string, params?: Readonly<Record<string, string>>): string;
   },
 ): Release[] {
-  const { portal, account, resources, language, t } = parts;
+  const { portal, about, resources, language, t } = parts;
   const inLanguage = (texts: Readonly<Record<string, string>> | undefined) =>
     texts?.[language] ?? texts?.['zh-CN'];
   const preset = (kind: string, name: string) => t(`${kind}.${name}.purpose`, { portal: parts.portalName });
@@ -114,7 +132,7 @@ export function toReleases(
       inLanguage(portal.purposes[claim]) ??
       inLanguage(scope === undefined ? undefined : portal.purposes[scope]) ??
       preset('claim', claim),
-    value: PERSONAL_CLAIMS[claim]?.shown(account) ?? t('consent.notOnRecord'),
+    value: PERSONAL_CLAIMS[claim]?.shown(about, t) ?? t('consent.notOnRecord'),
     field: optional ? fieldOf(claim) : undefined,
   }));
   const scopes = Object.entries(asked.scopes).flatMap(([indicator, list]) =>

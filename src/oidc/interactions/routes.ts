@@ -13,7 +13,7 @@ import { totpPages } from './totp.ts';
 import { createVisits, type InteractionParts, type Visit } from './visits.ts';
 
 export function interactionRoutes(parts: InteractionParts): Middleware {
-  const { provider, identity, resources, consents, forms } = parts;
+  const { provider, identity, resources, consents, claims, forms } = parts;
   const router = new Router<RequestState>({ prefix: '/interaction/:uid' });
   const visits = createVisits(parts);
   const { visiting, over, finish, render } = visits;
@@ -99,10 +99,14 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     const account = interaction.session ? await identity.account(interaction.session.accountId) : undefined;
     if (!account) return over(ctx);
     const { language } = ctx.state;
-    const releases = toReleases(askedFor(missingIn(interaction), visit.portal), {
+    const asked = askedFor(missingIn(interaction), visit.portal);
+    const releases = toReleases(asked, {
       portal: visit.portal,
       portalName: portalName(visit.portal, language.code),
-      account,
+      about: await claims.about(
+        account,
+        asked.claims.map(({ claim }) => claim),
+      ),
       resources,
       language: language.code,
       t: language.t,

@@ -9,6 +9,7 @@ import type { Forms } from '../../platform/http/forms.ts';
 import type { Pages } from '../../platform/http/pages.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import { portalName, type Portal, type Portals, type Resources } from '../../portals/index.ts';
+import type { Claims } from '../claims.ts';
 import type { Consents } from '../consents.ts';
 import type { Guard } from '../guard.ts';
 import type { SignOutEverywhere } from '../generation.ts';
@@ -31,6 +32,7 @@ export interface InteractionParts {
   readonly resources: Resources;
   readonly restarts: Restarts;
   readonly consents: Consents;
+  readonly claims: Claims;
   readonly forms: Forms;
   readonly pages: Pages;
   readonly ownPages: OwnPages;

@@ -59,7 +59,7 @@ function authority(change: object = {}) {
           name: { 'zh-CN': '测试人口库' },
           url: `${origin}/v1/`,
           authentication: { method: 'hmac', keyId: 'yinxin-1', secret: SECRET },
-          timeoutMs: 300,
+          timeoutMs: 10_000,
           trustFramework: 'urn:example:register',
           ...change,
         },
