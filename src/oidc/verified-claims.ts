@@ -17,6 +17,8 @@ export const CLAIMS_IN_VERIFIED_CLAIMS = [
 
 /** Members of the provider's metadata (OpenID Connect for Identity Assurance 1.0, section 8). */
 export function verifiedClaimsMetadata(trustFrameworks: readonly string[]): Record<string, unknown> {
+  // Where nobody can be proofed there are none.
+  if (trustFrameworks.length === 0) return {};
   return {
     verified_claims_supported: true,
     trust_frameworks_supported: [...new Set(trustFrameworks)],
