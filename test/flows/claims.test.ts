@@ -274,15 +274,10 @@ test('address, e-mail and organisations are released as the account has them', a
 
 test('a portal that registers itself has no entitlement', async () => {
   const token = await t.app.oidc.issueInitialAccessToken({ seconds: 60 });
-  const register = (body: object, method = 'POST', url = `${t.origin}/register`, bearer = token) =>
-    fetch(url, {
-      method,
-      headers: { Authorization: `Bearer ${bearer}`, 'Content-Type': 'application/json' },
-      body: JSON.stringify(body),
-    });
-  const answer = await register({
-    redirect_uris: ['https://portal.example/callback'],
-    entitlements: ['id-number'],
+  const answer = await fetch(`${t.origin}/register`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ redirect_uris: ['https://portal.example/callback'], entitlements: ['id-number'] }),
   });
   expect(answer.status).toBe(201);
   const metadata = (await answer.json()) as { client_id: string };
