@@ -1,6 +1,7 @@
 /** Who arrives at the pages: what they may still try, whether the account knows their device, and whether their sign-in is unusual. */
 import {
   judge,
+  PasswordQueueError,
   spelled,
   type Act,
   type Arrival,
@@ -18,7 +19,8 @@ export type Target = { readonly accountId: AccountId } | { readonly typed: strin
 
 export interface Guard {
   /**
-   * Runs `check`, something that a stranger could guess at: the try is counted before, and given back when `check` resolves. Whoever is at a
+   * Runs `check`, something that a stranger could guess at: the try is counted before, and given back when `check` resolves,
+   * or could not be made. Whoever is at a
    * device that the account knows has a budget of their own.
    * @param target Undefined: what is shown says itself whose it is; the address alone counts.
    * @throws {LimitError} TOO_MANY_TRIES, without running `check`; what `check` throws.
@@ -80,7 +82,14 @@ export function createGuard(parts: {
     async attempt(ctx, act, target, check) {
       const attempt = await take(ctx, act, target);
       failures.set(ctx.req, attempt.failuresBefore);
-      const result = await check();
+      let result;
+      try {
+        result = await check();
+      } catch (error) {
+        // Whoever was turned away at a full queue, and comes again as they were told, has not guessed.
+        if (error instanceof PasswordQueueError) await attempt.notMade();
+        throw error;
+      }
       await attempt.succeeded();
       return result;
     },

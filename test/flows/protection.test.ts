@@ -2,6 +2,7 @@
 import { TOTP, Secret } from 'otpauth';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
+import { PasswordQueueError, type PasswordHasher } from '../../src/identity/index.ts';
 import { startApp, type TestApp } from '../support/app.ts';
 import { TestClock } from '../support/clock.ts';
 import { newPerson, registerRelyingParty, type Person, type RelyingParty } from '../support/relying-party.ts';
@@ -10,9 +11,23 @@ const FIREFOX = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100
 const clock = new TestClock(new Date());
 let t: TestApp;
 let rp: RelyingParty;
+let busy = false;
 
 beforeAll(async () => {
-  t = await startApp({ clock, env: { LIMITS: undefined, TRUSTED_PROXIES: '127.0.0.0/8,::1/128' } });
+  t = await startApp({
+    clock,
+    env: { LIMITS: undefined, TRUSTED_PROXIES: '127.0.0.0/8,::1/128' },
+    through: (port, made) =>
+      port === 'hasher'
+        ? {
+            ...made,
+            verify: (...args: Parameters<PasswordHasher['verify']>) =>
+              busy
+                ? Promise.reject(new PasswordQueueError('PASSWORDS_BUSY', 'busy', { retryAfterSeconds: 3 }))
+                : (made as unknown as PasswordHasher).verify(...args),
+          }
+        : made,
+  });
   rp = await registerRelyingParty(t, { clientId: 'portal' });
 });
 afterAll(async () => {
@@ -68,7 +83,7 @@ describe('guessing at a password', () => {
     const refused = await attempt(stranger, person);
     expect(refused.status).toBe(429);
     expect(refused.headers.get('retry-after')).toBe('60');
-    expect(refused.text).toContain('Try again in one minute.');
+    expect(refused.text).toContain('Try again in 1 minute.');
     expect(refused.text).not.toContain(person.identifier);
     // Whoever guesses at somebody else from there is not concerned, and after a minute nobody is.
     expect(arrived(await attempt(browserAt(address), (await newAccount()).person))).toBe(true);
@@ -134,6 +149,18 @@ describe('guessing at a password', () => {
     const forger = browserAt();
     await forger.jar.setCookie(`yx_device=${'A'.repeat(76)}; Path=/`, t.origin);
     expect((await guess(forger, person.identifier, 7)).at(-1)).toBe(429);
+  });
+
+  test('is not what somebody does whom a full queue has turned away', async () => {
+    const { person } = await newAccount();
+    const browser = browserAt();
+    busy = true;
+    try {
+      expect(await guess(browser, person.identifier, 8)).toEqual(Array(8).fill(503));
+    } finally {
+      busy = false;
+    }
+    expect(arrived(await attempt(browser, person))).toBe(true);
   });
 
   test('right sign-ins are no guesses, however many there are behind one address', async () => {

@@ -97,6 +97,8 @@ export interface Attempt {
   readonly failuresBefore: number;
   /** It was right, so it was no guess: gives it back, and forgets what went wrong before at this device, or at this address with this account. */
   succeeded(): Promise<void>;
+  /** Nothing was compared after all: gives it back. */
+  notMade(): Promise<void>;
 }
 
 export interface Limits {
@@ -162,6 +164,9 @@ export function createLimits(parts: {
               scope === 'device' || scope === 'pair' ? store.clear(name) : store.giveBack(name),
             ),
           );
+        },
+        async notMade() {
+          await Promise.all(taken.map(({ name }) => store.giveBack(name)));
         },
       };
     },

@@ -103,6 +103,13 @@ describe('limits', () => {
     expect(await tries(limits, { ...OWNER, address: '192.0.2.2' }, 10)).toBe(0);
   });
 
+  test('a try that could not be made is given back, and nothing is forgotten for it', async () => {
+    const { limits } = open();
+    await tries(limits, OWNER, 2);
+    for (let i = 0; i < 5; i++) await (await limits.take('password', OWNER)).notMade();
+    expect(await tries(limits, OWNER, 10)).toBe(1);
+  });
+
   test('say for how long, in a way that fits the header Retry-After, and nothing about the account', async () => {
     const { limits, clock } = open();
     await tries(limits, OWNER, 3);
