@@ -2,6 +2,7 @@
 export { createIdentity, type Identity } from './identity.ts';
 export { labelOf, type Account } from './accounts.ts';
 export { IdentityError } from './errors.ts';
+export { deviceNameOf } from './protection/device-name.ts';
 export type { Arrival, Devices, KnownDevice } from './protection/devices.ts';
 export {
   createLimits,

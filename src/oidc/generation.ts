@@ -44,6 +44,7 @@ import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
+import { crossDeviceRoutes } from './cross-device.ts';
 import { ownPasskeyRoutes } from './own-passkeys.ts';
 import { ownReturn } from './own-session.ts';
 import { createOwnPages } from './own-pages.ts';
@@ -342,6 +343,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       }),
       approvalRoutes({ ...parts, provider, backchannel, claims, consents, now }),
       ownPasskeyRoutes({ ...parts, provider }),
+      crossDeviceRoutes({ ...parts, provider }),
       manageRegistrations(portals),
       limitEndpoints(parts),
       refreshGrace.middleware,

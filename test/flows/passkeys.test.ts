@@ -3,8 +3,12 @@ import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import type { BrowserContext, CDPSession, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { UserAgent, type Page as AnsweredPage } from '../../src/demo/user-agent.ts';
+import type { AccountId } from '../../src/platform/ids.ts';
 import { startApp, type TestApp } from '../support/app.ts';
+import { Authenticator, optionsOn } from '../support/authenticator.ts';
 import { openBrowser } from '../support/chromium.ts';
+import { fictional, statementOf } from '../support/proofing.ts';
 import { newPerson, registerRelyingParty, type Person, type RelyingParty } from '../support/relying-party.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -17,7 +21,7 @@ let authenticatorId: string;
 const complaints: string[] = [];
 
 beforeAll(async () => {
-  t = await startApp();
+  t = await startApp({ env: { IDENTITY_SOURCES: '{"authorities":[{"driver":"fictional"}]}' } });
   rp = await registerRelyingParty(t, { clientId: 'zhejiang' });
   context = await openBrowser({ locale: 'en', viewport: { width: 1280, height: 900 } });
 });
@@ -61,7 +65,7 @@ async function addAuthenticator(settings: { isUserVerified?: boolean } = {}): Pr
 
 const credentials = async () => (await cdp.send('WebAuthn.getCredentials', { authenticatorId })).credentials;
 
-async function newAccount(): Promise<Person & { accountId: string }> {
+async function newAccount(): Promise<Person & { accountId: AccountId }> {
   const person = newPerson();
   return { ...person, accountId: (await t.app.identity.register(person)).accountId };
 }
@@ -205,6 +209,70 @@ test('a passkey confirms that it is still its owner who is there', async () => {
   await page.click('form[data-passkey="get"] button');
   await page.waitForURL(`${rp.redirectUri}**`);
   expect((await rp.redeem(new URL(page.url()), again)).claims()?.['amr']).toContain('swk');
+});
+
+test('a passkey is set up on the way to a portal that asks for two factors, by whoever has just proved who they are', async () => {
+  const { accountId, ...person } = await newAccount();
+  const browser = new UserAgent({ 'Accept-Language': 'zh-CN' });
+  const attempt = await rp.begin({
+    claims: JSON.stringify({ id_token: { acr: { essential: true, value: 'urn:yinxin:loa:3' } } }),
+  });
+  const follow = (from: AnsweredPage, href: RegExp) =>
+    browser.get(
+      new URL((href.exec(from.text)?.[1] ?? '').replaceAll('&amp;', '&'), from.url),
+      rp.redirectUri,
+    );
+  const first = await browser.get(attempt.url, rp.redirectUri);
+  const proofing = await browser.submit(first, { ...person }, '/sign-in');
+  const { number, third } = statementOf(fictional('王小示', 'resident-id'));
+  const agreed = await browser.submit(proofing, { name: '王小示', number, value: third.value }, '/proofing');
+  const check = await follow(agreed, /<a class="button" href="([^"]+)"/);
+  const ended = await browser.submit(check, { outcome: 'confirmed' });
+  const choices = await follow(ended, /<a class="button" href="([^"]+)"/);
+  const page = await follow(choices, /href="([^"]+\/set-up\/passkey)"/);
+  expect(page.text).toContain('创建通行密钥');
+
+  const authenticator = new Authenticator({ origin: t.origin });
+  const credential = authenticator.create(optionsOn(page.text, 'create'));
+  const nameless = await browser.submit(page, { credential, name: ' ' }, '/set-up/passkey');
+  expect(nameless.status).toBe(422);
+  const made = authenticator.create(optionsOn(nameless.text, 'create'));
+  const done = await browser.submit(
+    nameless,
+    { credential: made, name: '手机' },
+    '/set-up/passkey',
+    rp.redirectUri,
+  );
+  expect((await rp.redeem(done.url, attempt)).claims()).toMatchObject({
+    acr: 'urn:yinxin:loa:3',
+    amr: ['pwd', 'swk', 'user', 'mfa'],
+  });
+  expect(await t.app.identity.passkeys.list(accountId)).toMatchObject([{ name: '手机' }]);
+});
+
+test('whose password is all that a proofed account has cannot add a passkey without being proofed again', async () => {
+  const { accountId, ...person } = await newAccount();
+  await t.app.identity.recordProofing(accountId, { level: 3, method: 'counter' }, 'system');
+  const browser = new UserAgent({ 'Accept-Language': 'en' });
+  const page = await browser.submit(
+    await browser.get(`${t.origin}/account/passkeys`),
+    { ...person },
+    '/sign-in',
+  );
+  expect(page.text).toContain('prove once more who you are');
+  expect(page.text).not.toContain('data-passkey="create"');
+  // Nor by a form of one's own making.
+  const cookie = await browser.jar.getCookieString(t.origin);
+  const csrf = (await browser.get((await rp.begin({ prompt: 'login' })).url)).forms[0]?.fields['csrf'] ?? '';
+  const answer = await fetch(`${t.origin}/account/passkeys`, {
+    method: 'POST',
+    headers: { Cookie: cookie, Origin: t.origin, Accept: 'text/html' },
+    body: new URLSearchParams({ csrf, name: 'x', credential: '{}' }),
+  });
+  expect(answer.status).toBeGreaterThanOrEqual(400);
+  expect(await t.app.identity.passkeys.list(accountId)).toEqual([]);
+  // The way there leads by way of proofing.
+  expect((await browser.get(`${t.origin}/account/passkeys/prove`)).url.pathname).toMatch(/\/proofing$/);
 });
 
 test('a page of another origin gets nothing for this one', async () => {

@@ -84,6 +84,7 @@ export async function startField(stores: { databaseUrl: string; redisUrl: string
       await app.identity.totp.enrol({ accountId, secret, code });
       return person;
     },
+    passkeys: app.identity.passkeys,
     async stop() {
       await Promise.all([
         ...[...rps, signingRp].map((portal) => portal.stop()),

@@ -8,7 +8,9 @@ import {
   raceForAssertion,
   raceForBackchannel,
   raceForCode,
+  raceForCrossDevice,
   raceForDevice,
+  raceForPasskey,
   raceForPassword,
   raceForProof,
   raceForRefresh,
@@ -72,6 +74,15 @@ test('of twenty that confirm one device code exactly one goes on, and of twenty 
 
 test('of twenty that redeem one approved backchannel request exactly one gets tokens', async () => {
   expect(await raceForBackchannel(field)).toEqual({ won: 1, errors: ['invalid_grant'], serverErrors: 0 });
+});
+
+test('of twenty that send one answer of an authenticator exactly one goes on', async () => {
+  expect(await raceForPasskey(field)).toMatchObject({ won: 1, serverErrors: 0 });
+});
+
+test('of twenty phones that open one code, twenty that type its number and twenty screens that go on, one each does', async () => {
+  const one = { won: 1, errors: [], serverErrors: 0 };
+  expect(await raceForCrossDevice(field)).toEqual({ opened: one, approved: one, finished: one });
 });
 
 test('twenty that refresh with one token at once, as tabs of one browser do, get one and the same answer', async () => {

@@ -2,7 +2,9 @@
 import { randomUUID, type webcrypto } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { UserAgent } from '../../src/demo/user-agent.ts';
+import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
+import type { Passkeys } from '../../src/identity/index.ts';
+import { Authenticator, optionsOn } from '../support/authenticator.ts';
 import { newPerson, signIn, type Person, type RelyingParty } from '../support/relying-party.ts';
 
 export interface Field {
@@ -11,9 +13,10 @@ export interface Field {
   readonly eight: readonly RelyingParty[];
   /** A portal that signs its assertions, for the machine grants, devices and CIBA. */
   readonly signing: SigningPortal;
-  register(person: Person): Promise<unknown>;
   /** A person who was checked at a counter and has an authenticator app. */
   registerWithApp(): Promise<Person>;
+  register(person: Person): Promise<{ accountId: string }>;
+  readonly passkeys: Passkeys;
 }
 
 export interface SigningPortal {
@@ -148,6 +151,88 @@ export async function raceForDevice(field: Field): Promise<{ confirmed: Tally; r
     }),
   );
   return { confirmed, redeemed };
+}
+
+/** One answer of an authenticator sent by twenty at once, as from one page that was copied. */
+export async function raceForPasskey(field: Field): Promise<Tally> {
+  const { origins, passkeys, rp } = field;
+  const { accountId } = await field.register(newPerson());
+  const authenticator = new Authenticator({ origin: origins[0] });
+  const creation = await passkeys.registrationOptions({ accountId, binding: 'race', userName: 'race' });
+  const made = authenticator.create(creation);
+  await passkeys.register({ accountId, binding: 'race', response: made, name: 'race' });
+  const browser = new UserAgent();
+  const page = await browser.get((await rp.begin()).url, rp.redirectUri);
+  const credential = authenticator.get(optionsOn(page.text, 'get'));
+  return postTwenty(field, browser, page, '/passkey', { credential });
+}
+
+/** A sign-in by phone: the code opened by twenty phones, the number typed twenty times, the approval taken twenty times, all at once. */
+export async function raceForCrossDevice(
+  field: Field,
+): Promise<{ opened: Tally; approved: Tally; finished: Tally }> {
+  const { origins, rp } = field;
+  const person = newPerson();
+  await field.register(person);
+  const [phone, screen] = [new UserAgent(), new UserAgent()];
+  const begin = async () => {
+    const page = await screen.get((await rp.begin()).url, rp.redirectUri);
+    const code = await screen.submit(page, {}, '/phone');
+    const [, address = ''] = /href="([^"]+\/phone\/xdr_[^"]+)"/.exec(code.text) ?? [];
+    return { code, phonePage: await phone.get(address) };
+  };
+  await phone.submit(await phone.get(`${origins[0]}/approvals`), { ...person }, '/sign-in');
+
+  const raced = await begin();
+  const opened = await postTwenty(field, phone, raced.phonePage, '/phone/open', {});
+
+  const { code, phonePage } = await begin();
+  const question = await phone.submit(phonePage, {}, '/phone/open');
+  const [, number = ''] = /class="number"><strong>(\d\d)</.exec((await screen.get(code.url)).text) ?? [];
+  const approved = await postTwenty(
+    field,
+    phone,
+    question,
+    '/phone',
+    { decision: 'allow', number },
+    (status) => status === 200,
+  );
+  const cookie = await screen.jar.getCookieString(code.url.href);
+  const finished = await tally(
+    origins,
+    (origin) =>
+      fetch(code.url.href.replace(origins[0], origin), {
+        redirect: 'manual',
+        headers: { Cookie: cookie, Accept: 'text/html' },
+      }),
+    (status) => status === 303,
+  );
+  return { opened, approved, finished };
+}
+
+/** One form of a page sent by twenty at once, all with the cookies of one browser. */
+async function postTwenty(
+  { origins }: Field,
+  browser: UserAgent,
+  page: Page,
+  action: string,
+  fields: Record<string, string>,
+  wins = (status: number): boolean => status === 303,
+): Promise<Tally> {
+  const form = page.forms.find((candidate) => candidate.action.pathname.endsWith(action));
+  if (!form) throw new Error(`${page.url.href} has no form to ${action}`);
+  const cookie = await browser.jar.getCookieString(page.url.href);
+  return tally(
+    origins,
+    (origin) =>
+      fetch(form.action.href.replace(origins[0], origin), {
+        method: 'POST',
+        redirect: 'manual',
+        headers: { Cookie: cookie, Origin: origins[0], Accept: 'text/html' },
+        body: new URLSearchParams({ ...form.fields, ...fields }),
+      }),
+    wins,
+  );
 }
 
 /** One approved backchannel request redeemed by twenty at once. */

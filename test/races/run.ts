@@ -6,7 +6,9 @@ import {
   raceForAssertion,
   raceForBackchannel,
   raceForCode,
+  raceForCrossDevice,
   raceForDevice,
+  raceForPasskey,
   raceForPassword,
   raceForProof,
   raceForRefresh,
@@ -33,12 +35,17 @@ try {
     if (pushed.codes !== 1 || pushed.serverErrors > 0)
       failures.push(`request_uri, round ${round}: ${JSON.stringify(pushed)}`);
     const device = await raceForDevice(field);
+    const phone = await raceForCrossDevice(field);
     const tallies: Record<string, Tally> = {
       assertion: await raceForAssertion(field),
       'DPoP proof': await raceForProof(field),
       'device confirmation': device.confirmed,
       'device code': device.redeemed,
       auth_req_id: await raceForBackchannel(field),
+      passkey: await raceForPasskey(field),
+      'code on a screen': phone.opened,
+      'number of a screen': phone.approved,
+      'approval on a phone': phone.finished,
     };
     for (const [what, tally] of Object.entries(tallies))
       if (tally.won !== 1 || tally.serverErrors > 0)

@@ -223,3 +223,12 @@ function cbor(value: unknown): Buffer {
     ]);
   throw new TypeError('not written here');
 }
+
+/** The options that a page gives to the browser. */
+export function optionsOn(html: string, ceremony: 'create'): CreationOptions;
+export function optionsOn(html: string, ceremony: 'get'): RequestOptions;
+export function optionsOn(html: string, ceremony: string): unknown {
+  const text = new RegExp(`data-passkey="${ceremony}" data-options="([^"]+)"`).exec(html)?.[1];
+  if (text === undefined) throw new Error('the page asks for no passkey');
+  return JSON.parse(text.replaceAll('&quot;', '"').replaceAll('&#39;', "'").replaceAll('&amp;', '&'));
+}

@@ -8,6 +8,7 @@ import { Secret, TOTP } from 'otpauth';
 import type { BrowserContext, Page } from 'playwright-core';
 import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
 import type { TestApp } from './app.ts';
+import { Authenticator } from './authenticator.ts';
 import { newPerson, registerRelyingParty, type Person, type RelyingParty } from './relying-party.ts';
 
 /** Pages that the templates can make: `views/<name>.eta`. */
@@ -204,6 +205,57 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await page.fill('#code', code);
     await press(page, '/otp');
     await look('otp-refused');
+  },
+
+  async 'a sign-in by phone, on the screen and on the phone'(visitor) {
+    const { rp, page, look } = visitor;
+    const { person } = await newAccount(visitor, newPhone());
+    await page.goto((await rp.begin()).url.href);
+    await press(page, '/phone');
+    const screen = page.url();
+    // As it does not change by itself.
+    await page.goto(`${screen}?wait=no`);
+    await look('cross-device-waiting');
+    await page.click('a[href*="/phone/xdr_"]');
+    await look('cross-device-open');
+    await press(page, '/phone/open');
+    await enter(visitor, person);
+    await look('cross-device');
+    const question = page.url();
+    await page.fill('#number', '7');
+    await page.click('button[value="allow"]');
+    await look('cross-device-problem');
+    await page.goto(`${screen}?wait=no`);
+    await look('cross-device-opened');
+    await page.goto(question);
+    await page.click('button[value="deny"]');
+    await look('cross-device-done');
+    await page.goto(screen);
+    await look('cross-device-refused');
+  },
+
+  async 'passkeys of an account'(visitor) {
+    const { t, page, look } = visitor;
+    const { person, accountId } = await newAccount(visitor);
+    await page.goto(`${t.origin}/account/passkeys`);
+    await enter(visitor, person);
+    await look('account-passkeys-none');
+    const { passkeys } = t.app.identity;
+    const options = await passkeys.registrationOptions({ accountId, binding: 'walk', userName: 'walk' });
+    const response = new Authenticator({ origin: t.origin }).create(options);
+    await passkeys.register({ accountId, binding: 'walk', response, name: '办公室的旧安全密钥' });
+    // As after a copy of it was used: it signs nobody in, so the session need not show it.
+    await t.app.db.query('UPDATE passkeys SET suspended_at = now() WHERE account_id = $1', [accountId]);
+    await page.goto(`${t.origin}/account/passkeys`);
+    await look('account-passkeys');
+    await page.click('.held a');
+    await look('account-passkey');
+    await page.fill('#name', '');
+    await press(page, '/name');
+    await look('account-passkey-problem');
+    await t.app.db.query('UPDATE passkeys SET suspended_at = NULL WHERE account_id = $1', [accountId]);
+    await page.goto(`${t.origin}/account/passkeys`);
+    await look('passkey');
   },
 
   async 'an answer that a form carries to the portal'(visitor) {

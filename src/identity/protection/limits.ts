@@ -25,6 +25,7 @@ export const ACTS = [
   'recovery',
   'registration',
   'passkey',
+  'cross-device',
   'proofing',
   'user-code',
   'polling',

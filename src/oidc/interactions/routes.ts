@@ -4,6 +4,7 @@ import { labelOf } from '../../identity/index.ts';
 import type { Context, Middleware, RequestState } from '../../platform/http/context.ts';
 import { portalName } from '../../portals/index.ts';
 import { askedFor, grantAgreement, missingIn, toAgreement, toReleases } from './consent.ts';
+import { crossDevicePages } from './cross-device.ts';
 import { passkeyPages } from './passkey.ts';
 import { passwordPages } from './password.ts';
 import { proofingPages } from './proofing.ts';
@@ -21,6 +22,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
   // In the order in which they are offered.
   const signInPage = passwordPages(router, parts, visits, steps);
   passkeyPages(router, parts, visits, steps, signInPage);
+  crossDevicePages(router, parts, visits, steps, signInPage);
   totpPages(router, parts, visits, steps);
   registrationPages(router, parts, visits, steps);
   proofingPages(router, parts, visits, steps);
