@@ -3,6 +3,7 @@ import Koa from 'koa';
 import { apiRoutes } from './api/routes.ts';
 import { createAuditLog, type AuditLog } from './audit/index.ts';
 import { registerEventRoute } from './api/register-events.ts';
+import { accountRoutes } from './console/account/routes.ts';
 import { consoleRoutes } from './console/routes.ts';
 import { liveCheckRoutes } from './demo/live-check.ts';
 import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
@@ -301,6 +302,20 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     koa.use(consoleRoutes({ pages, portals }));
     if (authorities.fictional) koa.use(liveCheckRoutes({ register: authorities.fictional, forms, pages }));
     koa.use(registerEventRoute(registerEvents));
+    koa.use(
+      accountRoutes({
+        clock,
+        dataKeys: secrets.dataKeys,
+        audit,
+        identity,
+        organisations,
+        own: oidc.own,
+        portals,
+        resources,
+        forms,
+        pages,
+      }),
+    );
     if (development) koa.use(outboxRoute({ pages, outbox: development }));
     koa.use(oidc.middleware);
 

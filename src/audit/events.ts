@@ -39,6 +39,7 @@ export interface AuditEvents {
     claims: readonly string[];
     refused: readonly string[];
   };
+  'consent.withdrawn': { clientId: string; scopes: readonly string[]; claims: readonly string[] };
   'portal.registered': { sector: string; profile: string; state: string };
   'portal.changed': { sector: string; profile: string; state: string };
   'portal.state-changed': { state: string };

@@ -29,6 +29,11 @@ export interface AuditLog {
   find(seq: number): Promise<ChainedEntry | undefined>;
   /** Entries after `seq`, oldest first, at most `limit`. */
   after(seq: number, limit: number): Promise<ChainedEntry[]>;
+  /** Entries about a subject, the newest first. @param page.before Sequence number after which the page begins. */
+  about(
+    subject: string,
+    page: { readonly limit: number; readonly before?: number | undefined },
+  ): Promise<ChainedEntry[]>;
   /** Signs an entry, so that whoever holds the receipt can prove what the log said. */
   receipt(chained: ChainedEntry): Promise<AuditReceipt>;
   /** The newest entry's sequence number and link. */
@@ -89,6 +94,14 @@ export function createAuditLog(parts: { db: Db; clock: Clock; signer: () => Prom
       const rows = await db.query<EventRow>(
         `SELECT ${COLUMNS} FROM audit_events WHERE seq > $1 ORDER BY seq LIMIT $2`,
         [seq, limit],
+      );
+      return rows.map(toChained);
+    },
+    async about(subject, { limit, before }) {
+      const rows = await db.query<EventRow>(
+        `SELECT ${COLUMNS} FROM audit_events WHERE subject = $1 AND ($2::bigint IS NULL OR seq < $2)
+          ORDER BY seq DESC LIMIT $3`,
+        [subject, before ?? null, limit],
       );
       return rows.map(toChained);
     },

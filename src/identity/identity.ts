@@ -46,8 +46,12 @@ export interface Identity extends Omit<Accounts, 'open' | 'openWithoutIdentifier
   register(registration: { identifier: string; password: string }): Promise<Showing>;
   /** Records how sure it is who the holder is, as an operator says: 0 nothing checked, 4 in person. */
   recordProofing: Persons['attest'];
-  /** Records that a person has signed in. @param signIn.factors What they have shown for it. */
-  signedIn(signIn: { accountId: string; factors: Factors; clientId: string }): Promise<void>;
+  /**
+   * Records that a person has signed in.
+   * @param signIn.factors What they have shown for it.
+   * @returns sequence number of the audit entry.
+   */
+  signedIn(signIn: { accountId: string; factors: Factors; clientId: string }): Promise<number>;
 }
 
 export function createIdentity(parts: {
@@ -125,7 +129,7 @@ export function createIdentity(parts: {
     },
 
     async signedIn({ accountId, factors, clientId }) {
-      await db.transaction((tx) =>
+      const { entry } = await db.transaction((tx) =>
         audit.record(tx, {
           type: 'account.signed-in',
           actor: accountId,
@@ -133,6 +137,7 @@ export function createIdentity(parts: {
           detail: { amr: amrOf(methodsOf(factors)), clientId },
         }),
       );
+      return entry.seq;
     },
   };
 }

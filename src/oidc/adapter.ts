@@ -4,6 +4,7 @@
  */
 import { Provider, errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import type { Clock } from '../platform/clock.ts';
+import { TTL } from './configuration.ts';
 import { keyOf, outlivesSuspension, SESSION_CONTEXT, sessionEntryContext, type Records } from './records.ts';
 import type { OidcStore, StoredSession } from './store/store.ts';
 
@@ -59,7 +60,7 @@ function createRecordAdapter(
   model: string,
   parts: { store: OidcStore; records: Records; clock: Clock; findPortal: FindPortal },
 ): Adapter {
-  const { records, clock, findPortal } = parts;
+  const { store, records, clock, findPortal } = parts;
 
   async function stands(payload: AdapterPayload): Promise<boolean> {
     if (payload.clientId === undefined) return true;
@@ -74,7 +75,13 @@ function createRecordAdapter(
       // An interaction remembers the session by its raw id, which nothing reads.
       if (model === 'Interaction' && rest['session']) delete (rest['session'] as { cookie?: string }).cookie;
       const kept = POLLED_MODELS.has(model) && expiresIn !== undefined ? 2 * expiresIn : expiresIn;
-      await records.put(model, id, rest, kept);
+      const { accountId, clientId } = payload;
+      await Promise.all([
+        records.put(model, id, rest, kept),
+        model === 'Grant' && accountId !== undefined && clientId !== undefined
+          ? store.indexGrant(keyOf(accountId), { key: keyOf(id), clientId }, TTL.Grant)
+          : undefined,
+      ]);
     },
     async find(id) {
       const found = await records.find(model, id);
@@ -215,36 +222,6 @@ function createSessionAdapter(parts: { store: OidcStore; records: Records }): Ad
     },
     destroy: (id) => store.endSession(keyOf(id)),
   };
-}
-
-/**
- * Ends every session of an account.
- * @param ended Called before a session ends, with the portals that it had signed in to.
- * @param exceptUid A session that goes on.
- * @returns how many sessions ended.
- */
-export async function endSessionsOf(
-  accountId: string,
-  { store, records }: { store: OidcStore; records: Records },
-  ended: (clientId: string, sid: string | undefined) => Promise<void>,
-  exceptUid?: string,
-): Promise<number> {
-  const keys = await store.sessionsOf(keyOf(accountId));
-  let count = 0;
-  for (const key of keys) {
-    const session = await store.session(key);
-    if (session && exceptUid !== undefined) {
-      const { uid } = JSON.parse(records.openText(session.body, SESSION_CONTEXT)) as { uid?: string };
-      if (uid === exceptUid) continue;
-    }
-    count += 1;
-    for (const [clientId, text] of Object.entries(session?.authorizations ?? {})) {
-      const { sid } = JSON.parse(records.openText(text, sessionEntryContext(clientId))) as { sid?: string };
-      await ended(clientId, sid);
-    }
-    await store.endSession(key);
-  }
-  return count;
 }
 
 /** The library's contract has methods that it calls for some models only; calling one here would be a mistake of ours. */

@@ -282,7 +282,7 @@ export function approvalRoutes(parts: ApprovalParts): Middleware {
     const to = { grantId: undefined, accountId, clientId: portal.clientId };
     const grant = await grantAgreement(provider, to, agreement, asked.acts);
     grant.addOIDCScope('openid');
-    await grant.save();
+    await consents.save(grant);
     await provider.backchannelResult(request, grant, {
       ...(decision.acr === undefined ? {} : { acr: decision.acr }),
       ...(session.amr === undefined ? {} : { amr: session.amr }),

@@ -50,6 +50,9 @@ export const TTL = {
   Session: 8 * 3600,
 } as const;
 
+/** Longest that a JWT access token speaks for a person: so long it may outlive a consent that was withdrawn. */
+export const SELF_CONTAINED_SECONDS = 300;
+
 const ENCRYPTION = {
   alg: ['ECDH-ES', 'RSA-OAEP', 'RSA-OAEP-256'],
   enc: ['A128CBC-HS256', 'A128GCM', 'A256CBC-HS512', 'A256GCM'],
@@ -84,6 +87,8 @@ export interface ConfigurationParts {
   readonly mayIntrospect: (clientId: string, audience: string) => boolean;
   /** What the person has agreed to give this portal, and refused, on any device. */
   readonly agreed: (accountId: string, clientId: string) => Promise<Agreement>;
+  /** Saves a grant, unless what it rests on was withdrawn meanwhile. */
+  readonly saveGrant: (grant: Grant) => Promise<unknown>;
   readonly policy: InstanceType<typeof interactionPolicy.Prompt>[];
   readonly certificates: NonNullable<NonNullable<Configuration['features']>['mTLS']>;
   /** `mtls_endpoint_aliases` (RFC 8705, section 5). */
@@ -145,7 +150,13 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
     routes: ROUTES,
     ttl: {
       ...TTL,
-      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? TTL.AccessToken,
+      AccessToken: (_ctx, token) => {
+        const { accessTokenFormat, accessTokenTTL = TTL.AccessToken } = token.resourceServer ?? {};
+        // An API that reads it by itself learns of nothing that ends meanwhile.
+        return accessTokenFormat === 'jwt'
+          ? Math.min(accessTokenTTL, SELF_CONTAINED_SECONDS)
+          : accessTokenTTL;
+      },
       ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? TTL.ClientCredentials,
       BackchannelAuthenticationRequest: (ctx) =>
         Math.min(
@@ -383,7 +394,7 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       );
       applyAgreement(grant, agreement);
       grant.rejectOIDCClaims(notAllowed(ctx.oidc, parts.portalOf(client)));
-      await grant.save();
+      await parts.saveGrant(grant);
       return grant;
     },
   };

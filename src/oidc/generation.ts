@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import compose from 'koa-compose';
 import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import type { AuditLog } from '../audit/index.ts';
-import type { AccountCache, Assurable, Factors, Identity, Limits, Means } from '../identity/index.ts';
+import type { AccountCache, Assurable, Identity, Limits, Means, Showing } from '../identity/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Config } from '../platform/config.ts';
 import type { Db } from '../platform/db/db.ts';
@@ -24,7 +24,7 @@ import type { Metrics } from '../platform/metrics.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
 import type { Organisations } from '../organisations/index.ts';
 import type { Portal, Portals, Resources } from '../portals/index.ts';
-import { createAdapterFactory, endSessionsOf } from './adapter.ts';
+import { createAdapterFactory } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
 import { boundedRequests } from './bounds.ts';
 import { createClientCertificates } from './client-certificates.ts';
@@ -36,30 +36,33 @@ import {
   TTL,
   verifiedClaimsMissing,
 } from './configuration.ts';
-import { createConsents } from './consents.ts';
+import { createConsents, type Consents } from './consents.ts';
 import { limitEndpoints } from './endpoint-limits.ts';
 import { exactEndpoints } from './endpoints.ts';
-import { createGuard } from './guard.ts';
+import { createGuard, type Guard } from './guard.ts';
 import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
 import { crossDeviceRoutes } from './cross-device.ts';
 import { ownPasskeyRoutes } from './own-passkeys.ts';
-import { ownReturn } from './own-session.ts';
+import type { OwnSession } from './own-account.ts';
+import { noteShowing, ownReturn, ownSession, renewSession } from './own-session.ts';
 import { createOwnPages } from './own-pages.ts';
-import { createPolicy, type SessionFactors } from './policy.ts';
+import { createPolicy, type LoginResult, type SessionFactors } from './policy.ts';
 import { postAsGet } from './post-as-get.ts';
 import { createPublished } from './published.ts';
 import { createRefreshGrace } from './refresh-grace.ts';
+import { createReleases, type Releases } from './releases.ts';
 import { asInvalidMetadata, manageRegistrations } from './registration.ts';
 import { createClaims } from './claims.ts';
 import { API_SCOPES, OPENID_SCOPES } from './scopes.ts';
 import { createRecords, createStoreCipher, keyOf } from './records.ts';
+import { continued, createSessions, type Sessions } from './sessions.ts';
 import { CustodySigningKey } from './signing-key.ts';
 import { verifiedClaimsMetadata } from './verified-claims.ts';
 import type { OidcStore } from './store/store.ts';
-import { createSubjects } from './subjects.ts';
+import { createSubjects, type Subjects } from './subjects.ts';
 import type { PublishedKey } from './token-keys.ts';
 
 /** How far ahead an assertion may expire. */
@@ -103,6 +106,12 @@ export interface Generation {
   check(portal: Portal): void;
   /** Makes one back-channel logout call. @throws when the portal does not accept it. */
   callPortal(client: Client, accountId: string, sid: string | undefined): Promise<void>;
+  /** The session of the request's browser. */
+  session(ctx: Context): Promise<OwnSession>;
+  /** Gives it a new id. */
+  renewSession(ctx: Context): Promise<void>;
+  /** Adds to it what its person has just shown. */
+  noteShowing(ctx: Context, showing: Showing): Promise<void>;
 }
 
 /** Parts of the library's client that its types leave out. */
@@ -128,6 +137,11 @@ export interface Generations {
   /** Makes a generation of the given keys, on the same rooms as every other. */
   build(keys: readonly PublishedKey[]): Generation;
   readonly signOutEverywhere: SignOutEverywhere;
+  readonly sessions: Sessions;
+  readonly consents: Consents;
+  readonly releases: Releases;
+  readonly subjects: Subjects;
+  readonly guard: Guard;
 }
 
 export function createGenerations(parts: GenerationParts): Generations {
@@ -138,6 +152,8 @@ export function createGenerations(parts: GenerationParts): Generations {
   const subjects = createSubjects({ ...parts, mergedInto: parts.identity.persons.mergedInto });
   const consents = createConsents(parts);
   const claims = createClaims(parts);
+  const releases = createReleases(parts);
+  const sessions = createSessions({ ...parts, records, dataKeys: secrets.dataKeys });
   const restarts = createRestarts({ records, clock, issuer: config.issuer });
   const ownPages = createOwnPages({ pages, portals, restarts, issuer: config.issuer });
   const certificates = createClientCertificates(config.mutualTls, clock);
@@ -196,18 +212,13 @@ export function createGenerations(parts: GenerationParts): Generations {
   }
 
   const signOutEverywhere: SignOutEverywhere = async (accountId, reason, actor, exceptUid) => {
-    const ended = async (clientId: string, sid: string | undefined) => {
-      const portal = await portals.find(clientId);
-      if (portal?.backchannelLogoutUri !== undefined)
-        await parts.logouts.enqueue({ clientId, accountId, sid });
-    };
-    const sessions = await endSessionsOf(accountId, { store, records }, ended, exceptUid);
+    const ended = await sessions.endAll(accountId, exceptUid);
     await parts.db.transaction((tx) =>
       parts.audit.record(tx, {
         type: 'account.sessions-ended',
         actor,
         subject: accountId,
-        detail: { reason, sessions },
+        detail: { reason, sessions: ended },
       }),
     );
   };
@@ -251,7 +262,8 @@ export function createGenerations(parts: GenerationParts): Generations {
         resourceServer,
         mayIntrospect: (clientId, audience) =>
           resources.find(audience)?.introspectedBy.includes(clientId) ?? false,
-        agreed: (accountId, clientId) => consents.given(accountId, clientId),
+        agreed: consents.given,
+        saveGrant: consents.save,
         policy: createPolicy({
           portalOf: (client) => portalOf.get(client),
           verifiedClaimsMissing,
@@ -308,6 +320,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       return parts.logouts.enqueue({ clientId: this.clientId, accountId, sid });
     };
     rememberFactors(provider);
+    recordReleases(provider, releases);
     saveNewSessions(provider, config.issuer.startsWith('https:'));
     pingInBackground(provider, logger);
     refreshGrace.attach(provider);
@@ -364,6 +377,7 @@ export function createGenerations(parts: GenerationParts): Generations {
         issuer: config.issuer,
         records,
         subjects,
+        releases,
         refreshGrace,
         now,
         instant: () => clock.now().getTime() / 1000,
@@ -381,23 +395,64 @@ export function createGenerations(parts: GenerationParts): Generations {
       check: (portal) => void parse(portal),
       callPortal: (client, accountId, sid) =>
         callOfLibrary.call(client as unknown as LibraryClient, accountId, sid),
+      async session(ctx) {
+        const { accountId, uid, factors = {} } = await ownSession(provider, ctx);
+        return { accountId, uid, factors };
+      },
+      noteShowing: (ctx, showing) => noteShowing(provider, ctx, showing),
+      renewSession: (ctx) => renewSession(provider, ctx, config.issuer.startsWith('https:')),
     };
   }
 
-  return { build, signOutEverywhere };
+  return { build, signOutEverywhere, sessions, consents, releases, subjects, guard };
 }
 
-/** Lets the session keep when each factor was shown: the library knows one time for all of them. */
+/** Lets the session keep when each factor was shown, for which the library knows one time, and how it was begun. */
 function rememberFactors(provider: Provider): void {
   const Session = provider.Session as unknown as { IN_PAYLOAD: readonly string[] };
-  const members = [...Session.IN_PAYLOAD, 'factors'];
+  const members = [...Session.IN_PAYLOAD, 'factors', 'beginning'];
   Object.defineProperty(Session, 'IN_PAYLOAD', { get: () => members });
   provider.on('interaction.ended', (ctx) => {
-    const login = ctx.oidc.result?.login as { factors?: Factors } | undefined;
-    // eslint-disable-next-line typescript/no-unsafe-type-assertion -- `factors` was added to its payload just above
+    const login = ctx.oidc.result?.login as LoginResult | undefined;
+    // eslint-disable-next-line typescript/no-unsafe-type-assertion -- both were added to its payload just above
     const session = ctx.oidc.session as unknown as SessionFactors | undefined;
-    if (login?.factors && session) session.factors = { ...session.factors, ...login.factors };
+    if (!login || !session) return;
+    if (login.factors) session.factors = { ...session.factors, ...login.factors };
+    if (login.beginning)
+      session.beginning = session.beginning ? continued(session.beginning, login.beginning) : login.beginning;
   });
+}
+
+/** Whatever the library releases of a person goes through one method, which waits until the release is on record. */
+function recordReleases(provider: Provider, releases: Releases): void {
+  const { prototype } = (provider as unknown as { Claims: { prototype: LibraryClaims } }).Claims;
+  const result = prototype.result;
+  prototype.result = async function recordedResult() {
+    const claims = await result.call(this);
+    await releases.record({
+      accountId: String(this.available['sub']),
+      clientId: this.client.clientId,
+      way: this.ctx?.oidc.route === 'userinfo' ? 'userinfo' : 'id-token',
+      claims: namesOf(claims),
+    });
+    return claims;
+  };
+}
+
+/** Names of claims, those inside `verified_claims` (OpenID Identity Assurance Schema 1.0, section 5.1) by their own names. */
+function namesOf({ verified_claims: verified = [], ...claims }: Readonly<Record<string, unknown>>): string[] {
+  const inner = [verified].flat() as { readonly claims?: object }[];
+  return [...new Set([...Object.keys(claims), ...inner.flatMap((each) => Object.keys(each.claims ?? {}))])];
+}
+
+/** What the library makes of the claims that an answer may have. */
+interface LibraryClaims {
+  /** Of the account, `sub` being its id. */
+  readonly available: Readonly<Record<string, unknown>>;
+  readonly client: Client;
+  readonly ctx: KoaContextWithOIDC | undefined;
+  /** Those that leave. */
+  result(): Promise<Readonly<Record<string, unknown>>>;
 }
 
 /** After an error the library shows the device page again, with a secret in a session that it has never saved, and cannot save then. */

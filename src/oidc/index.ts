@@ -1,9 +1,12 @@
 /** The oidc shell's door. */
 export { createOidc, type BearerToken, type Oidc } from './provider.ts';
-export { apiResource } from './configuration.ts';
+export { apiResource, SELF_CONTAINED_SECONDS } from './configuration.ts';
+export type { PortalAgreement } from './consents.ts';
+export type { OwnAccount } from './own-account.ts';
 export { OIDC_TABLES } from './tables.ts';
-export { SCOPES } from './scopes.ts';
+export { personalClaimOf, SCOPES } from './scopes.ts';
 export { moveSubjects } from './subjects.ts';
+export { askToWait, passwordError } from './interactions/password-errors.ts';
 export { createLogoutOutbox, type LogoutOutbox } from './logout-outbox.ts';
 export { storeHolding } from './records.ts';
 export { createMemoryStore } from './store/memory.ts';

@@ -12,6 +12,13 @@ import type { SessionFactors } from './policy.ts';
 
 type Session = InstanceType<Provider['Session']> & SessionFactors;
 
+/** Parts of the library's session that its types leave out. */
+interface LibrarySession {
+  readonly id: string;
+  resetIdentifier(): void;
+  persist(): Promise<string>;
+}
+
 /** The session of the request's browser, signed in or not. */
 export async function ownSession(provider: Provider, ctx: Context): Promise<Session> {
   return provider.Session.get(ctx);
@@ -25,6 +32,21 @@ export async function noteShowing(provider: Provider, ctx: Context, showing: Sho
   session.factors = { ...session.factors, [showing.method]: at };
   session.amr = amrOf(methodsOf(session.factors));
   await session.save(Math.max(1, session.exp - at));
+}
+
+/** Gives the session of the request's browser a new id; the old one is good for nothing from then on. */
+export async function renewSession(provider: Provider, ctx: Context, secure: boolean): Promise<void> {
+  // eslint-disable-next-line typescript/no-unsafe-type-assertion -- the library's types leave these members out
+  const session = (await ownSession(provider, ctx)) as unknown as LibrarySession;
+  session.resetIdentifier();
+  ctx.cookies.set(provider.cookieName('session'), session.id, {
+    httpOnly: true,
+    sameSite: 'lax',
+    signed: true,
+    secure,
+    overwrite: true,
+  });
+  await session.persist();
 }
 
 /**

@@ -11,12 +11,14 @@ import {
   type Wanted,
 } from '../identity/index.ts';
 import { OWN_PORTAL, type Portal } from '../portals/index.ts';
+import type { Beginning } from './sessions.ts';
 
 const { Check, Prompt, base } = interactionPolicy;
 
-/** The part of the library's session that this provider adds: when each method was last shown. */
+/** The part of the library's session that this provider adds: when each method was last shown, and how the session was begun. */
 export interface SessionFactors {
   factors?: Factors;
+  beginning?: Beginning;
 }
 
 export interface PolicyParts {
@@ -54,6 +56,8 @@ export function wantedAssurance(
 /** What the sign-in of this interaction left behind, beside what the library knows. */
 export interface LoginResult {
   readonly factors?: Factors;
+  /** Of the session, if it begins with this. */
+  readonly beginning?: Beginning;
   /** The person said no to setting up what a wish would need. */
   readonly declined?: boolean;
 }

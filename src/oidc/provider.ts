@@ -6,6 +6,8 @@ import type { Portal } from '../portals/index.ts';
 import { apiResource, CODE_CHALLENGE_OPTIONAL } from './configuration.ts';
 import { createGenerations, type GenerationParts, type SignOutEverywhere } from './generation.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
+import { createOwnAccount, type OwnAccount } from './own-account.ts';
+import { sendToSignIn } from './own-session.ts';
 import type { TokenKeys } from './token-keys.ts';
 
 export interface OidcParts extends GenerationParts {
@@ -31,6 +33,8 @@ export interface Oidc {
   /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
   checkPortal(portal: Portal): void;
   readonly signOutEverywhere: SignOutEverywhere;
+  /** What people see and end of their own. */
+  readonly own: OwnAccount;
   /**
    * A token with which one portal may register itself (RFC 7591, section 1.2).
    * @param options.seconds How long it is good.
@@ -45,7 +49,8 @@ export interface Oidc {
 export async function createOidc(parts: OidcParts): Promise<Oidc> {
   const { config, logger, tokenKeys } = parts;
   const apiUri = apiResource(config.issuer);
-  const { build, signOutEverywhere } = createGenerations(parts);
+  const generations = createGenerations(parts);
+  const { build, signOutEverywhere } = generations;
   let current = build(await tokenKeys.published());
   let rebuilding: Promise<void> = Promise.resolve();
   tokenKeys.onChange(() => {
@@ -78,6 +83,14 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
     },
     checkPortal: (portal) => current.check(portal),
     signOutEverywhere,
+    own: createOwnAccount({
+      ...parts,
+      ...generations,
+      session: (ctx) => current.session(ctx),
+      sendToSignIn: (ctx, path, options) => sendToSignIn(ctx, config.issuer, path, options),
+      noteShowing: (ctx, showing) => current.noteShowing(ctx, showing),
+      renew: (ctx) => current.renewSession(ctx),
+    }),
     issueInitialAccessToken: ({ seconds, codeChallenge = 'required' }) =>
       new current.provider.InitialAccessToken({
         expiresIn: seconds,

@@ -8,6 +8,10 @@ export interface Subjects {
   subjectOf(accountId: string, sector: string): Promise<string>;
   /** The account that the portals of `sector` know by a `sub`. */
   accountOf(subject: string, sector: string): Promise<string | undefined>;
+  /** Every number of an account. */
+  all(
+    accountId: string,
+  ): Promise<readonly { readonly sector: string; readonly sub: string; readonly since: Date }[]>;
 }
 
 /** A subject never changes, so it may be remembered for as long as there is room. */
@@ -56,6 +60,12 @@ export function createSubjects(parts: {
         [subject, sector],
       );
       return row?.account_id;
+    },
+    async all(accountId) {
+      return parts.db.query<{ sector: string; sub: string; since: Date }>(
+        'SELECT sector, sub, created_at AS since FROM pairwise_subjects WHERE account_id = $1 ORDER BY created_at, sector',
+        [accountId],
+      );
     },
   };
 }

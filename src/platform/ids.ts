@@ -13,6 +13,8 @@ export type IdPrefix =
   | 'bcr'
   | 'xdr'
   | 'msg'
+  | 'rel'
+  | 'rep'
   | 'dev'
   | 'prf'
   | 'pra'

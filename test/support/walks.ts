@@ -7,9 +7,10 @@ import { basename } from 'node:path';
 import { Secret, TOTP } from 'otpauth';
 import type { BrowserContext, Page } from 'playwright-core';
 import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
+import { UserAgent } from '../../src/demo/user-agent.ts';
 import type { TestApp } from './app.ts';
 import { Authenticator } from './authenticator.ts';
-import { newPerson, registerRelyingParty, type Person, type RelyingParty } from './relying-party.ts';
+import { newPerson, registerRelyingParty, signIn, type Person, type RelyingParty } from './relying-party.ts';
 
 /** Pages that the templates can make: `views/<name>.eta`. */
 export const VIEWS: readonly string[] = globSync('views/*.eta')
@@ -275,6 +276,49 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     const { t, page, look } = visitor;
     await page.goto(`${t.origin}/outbox`);
     await look('outbox');
+  },
+
+  async "one's own account"(visitor) {
+    const { t, rp, page, look } = visitor;
+    const { person, accountId } = await newAccount(visitor, newPhone());
+    const attempt = await rp.begin();
+    await page.goto(attempt.url.href);
+    await enter({ ...visitor, look: async () => undefined }, person);
+    await page.click('button[value="allow"]');
+    await page.waitForURL(`${rp.redirectUri}**`);
+    const tokens = await rp.redeem(new URL(page.url()), attempt);
+    await fetch(`${t.origin}/userinfo`, { headers: { Authorization: `Bearer ${tokens.access_token}` } });
+    // Somewhere else they are signed in as well.
+    await signIn(rp, new UserAgent({ 'User-Agent': 'Mozilla/5.0 (Windows NT 10.0) Firefox/140.0' }), person);
+
+    for (const name of [
+      '',
+      '/methods',
+      '/sessions',
+      '/portals',
+      '/portals/zhejiang',
+      '/releases',
+      '/history',
+      '/password',
+      '/app',
+      '/app/remove',
+      '/recovery-codes',
+    ]) {
+      await page.goto(`${t.origin}/account${name}`);
+      await look(`account${name.replaceAll('/', '-')}`);
+    }
+    await press(page, '/recovery-codes');
+    await look('account-recovery-codes-made');
+    await t.app.identity.recoveryCodes.remove(accountId);
+    await page.goto(`${t.origin}/account/password`);
+    await press(page, '/password');
+    await look('account-password-problems');
+    await page.goto(`${t.origin}/account/portals/zhejiang`);
+    await press(page, '/withdraw');
+    await look('account-portals-withdrawn');
+    await page.goto(`${t.origin}/account/sessions`);
+    await press(page, '/end');
+    await look('account-session-ended');
   },
 
   async 'what can go wrong'(visitor) {

@@ -4,6 +4,7 @@ import type { AccountCache } from '../../identity/index.ts';
 import type { Portal, Portals, Resources } from '../../portals/index.ts';
 import { keyOf, outlivesSuspension, type Found, type Records } from '../records.ts';
 import type { RefreshGrace } from '../refresh-grace.ts';
+import type { Releases } from '../releases.ts';
 import type { OidcStore } from '../store/store.ts';
 import type { Subjects } from '../subjects.ts';
 import type { PublishedKey } from '../token-keys.ts';
@@ -17,6 +18,7 @@ export interface HotParts {
   readonly portals: Portals;
   readonly resources: Resources;
   readonly subjects: Subjects;
+  readonly releases: Releases;
   readonly refreshGrace: RefreshGrace;
   /** Seconds since 1970, whole. */
   now(): number;

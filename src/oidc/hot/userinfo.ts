@@ -65,7 +65,15 @@ export async function userinfo(room: Room, headers: IncomingHttpHeaders): Promis
   if (![...released].every(isOfAccount)) return undefined;
   const claims: Record<string, unknown> = {};
   for (const [name, claim] of Object.entries(claimsOf(account))) if (released.has(name)) claims[name] = claim;
-  claims['sub'] = await room.subjects.subjectOf(account.id, token.portal.sector);
+  [claims['sub']] = await Promise.all([
+    room.subjects.subjectOf(account.id, token.portal.sector),
+    room.releases.record({
+      accountId: account.id,
+      clientId: token.clientId,
+      way: 'userinfo',
+      claims: Object.keys(claims),
+    }),
+  ]);
   return json(claims);
 }
 

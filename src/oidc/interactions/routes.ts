@@ -132,7 +132,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
       await consents.remember(accountId, portal.clientId, agreement);
       const to = { grantId: interaction.grantId, accountId, clientId: portal.clientId };
       const grant = await grantAgreement(provider, to, agreement, asked.acts);
-      await finish(ctx, { consent: { grantId: await grant.save() } });
+      await finish(ctx, { consent: { grantId: await consents.save(grant) } });
     }),
   );
 

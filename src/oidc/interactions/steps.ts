@@ -13,6 +13,7 @@ import {
 import type { Context, Middleware } from '../../platform/http/context.ts';
 import { OWN_PORTAL } from '../../portals/index.ts';
 import { ownSession } from '../own-session.ts';
+import { beginningOf, type Beginning } from '../sessions.ts';
 import { wantedAssurance, type LoginResult } from '../policy.ts';
 import { nextStep, type Standing, type Step } from './next-step.ts';
 import { createProgressStore, type Linking, type Progress } from './progress.ts';
@@ -135,8 +136,14 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
       (method) => seconds - (standing.factors[method] ?? 0) <= longest,
     );
     const newest = Math.max(0, ...methodsOf(shownNow).map((method) => shownNow[method] ?? 0));
+    let beginning: Beginning | undefined;
     if (newest > 0) {
-      await identity.signedIn({ accountId: account.id, factors: shownNow, clientId: visit.portal.clientId });
+      const entry = await identity.signedIn({
+        accountId: account.id,
+        factors: shownNow,
+        clientId: visit.portal.clientId,
+      });
+      beginning = beginningOf(ctx, { at: newest, entry });
       await guard.remember(ctx, account.id);
       metrics.signIns.inc({ outcome: 'accepted' });
     }
@@ -144,6 +151,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
     const login: LoginResult & { accountId: string } = {
       accountId: account.id,
       factors: shownNow,
+      ...(beginning ? { beginning } : {}),
       ...(standing.declined ? { declined: true } : {}),
     };
     await visits.finish(ctx, {

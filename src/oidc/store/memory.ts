@@ -1,6 +1,6 @@
 /** The store of embedded mode, in this process. Every operation runs to its end before the next begins, which makes each of them atomic. */
 import type { Clock } from '../../platform/clock.ts';
-import { ENDED_SECONDS, type OidcStore, type Place, type StoredSession } from './store.ts';
+import { ENDED_SECONDS, type IndexedGrant, type OidcStore, type Place, type StoredSession } from './store.ts';
 
 interface Entry<T> {
   readonly value: T;
@@ -27,6 +27,7 @@ export function createMemoryStore(clock: Clock): OidcStore {
   const sessions = new ExpiringMap<SessionEntry>(clock);
   const uids = new ExpiringMap<string>(clock);
   const accounts = new ExpiringMap<Set<string>>(clock);
+  const grants = new ExpiringMap<IndexedGrant[]>(clock);
   const name = (model: string, key: string) => `${model}:${key}`;
 
   function alive(key: string | undefined): SessionEntry | undefined {
@@ -84,10 +85,21 @@ export function createMemoryStore(clock: Clock): OidcStore {
     },
     sessionKeyOf: async (uid) => uids.get(uid),
     sessionByUid: async (uid) => copy(alive(uids.get(uid))),
+    async removeAuthorization(key, clientId) {
+      delete alive(key)?.authorizations[clientId];
+    },
     sessionsOf: async (account) => [...(accounts.get(account) ?? [])].filter((key) => alive(key)),
     async endSession(key) {
       sessions.set(key, { ended: true, body: '', authorizations: {} }, ENDED_SECONDS);
     },
+
+    async indexGrant(account, grant, ttlSeconds) {
+      const others = (grants.get(account) ?? []).filter(
+        ({ key }) => key !== grant.key && records.get(name('Grant', key)),
+      );
+      grants.set(account, [...others, grant], ttlSeconds);
+    },
+    grantsOf: async (account) => grants.get(account) ?? [],
 
     async walk(_cursor, replace) {
       let replaced = 0;

@@ -55,6 +55,7 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
   const sessionName = (key: string) => name('Session', key);
   const uidName = (uid: string) => name('SessionUid', uid);
   const accountName = (account: string) => `${prefix}:AccountSessions:${account}`;
+  const grantsName = (account: string) => `${prefix}:AccountGrants:${account}`;
   const run = createScripts(redis);
 
   async function readSession(key: string): Promise<StoredSession | undefined> {
@@ -113,7 +114,7 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
           ...change.remove,
         ]),
         redis.expire(uidName(change.uid), ttlSeconds),
-        change.account === undefined ? undefined : indexSession(accountName(change.account), key, ttlSeconds),
+        change.account === undefined ? undefined : index(accountName(change.account), key, ttlSeconds),
       ]);
       // Only a session that was really written may take the uid over: a refused write must not lead it back to an ended one.
       if (saved === 2)
@@ -132,9 +133,22 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
       const key = await redis.get(uidName(uid));
       return key === null ? undefined : readSession(key);
     },
+    async removeAuthorization(key, clientId) {
+      await redis.hDel(sessionName(key), `client:${clientId}`);
+    },
     sessionsOf: (account) => redis.zRange(accountName(account), 0, -1),
     async endSession(key) {
       await run(END_SESSION, sessionName(key), [String(ENDED_SECONDS)]);
+    },
+
+    indexGrant: (account, { key, clientId }, ttlSeconds) =>
+      index(grantsName(account), `${key} ${clientId}`, ttlSeconds),
+    async grantsOf(account) {
+      const members = await redis.zRange(grantsName(account), 0, -1);
+      return members.map((member) => {
+        const space = member.indexOf(' ');
+        return { key: member.slice(0, space), clientId: member.slice(space + 1) };
+      });
     },
 
     async walk(cursor, replace) {
@@ -189,14 +203,14 @@ export function createRedisStore(redis: Redis, prefix: string): OidcStore {
     return replaced;
   }
 
-  /** The sessions of an account, scored by their end. */
-  async function indexSession(index: string, key: string, ttlSeconds: number): Promise<void> {
+  /** Puts what belongs to an account into its index, scored by its end. */
+  async function index(list: string, value: string, ttlSeconds: number): Promise<void> {
     const now = Math.floor(Date.now() / 1000);
     await redis
       .multi()
-      .zRemRangeByScore(index, '-inf', now)
-      .zAdd(index, { score: now + ttlSeconds, value: key })
-      .expire(index, ttlSeconds)
+      .zRemRangeByScore(list, '-inf', now)
+      .zAdd(list, { score: now + ttlSeconds, value })
+      .expire(list, ttlSeconds)
       .exec();
   }
 }

@@ -53,10 +53,17 @@ export interface OidcStore {
   /** Where the session lies that a uid leads to. */
   sessionKeyOf(uid: string): Promise<string | undefined>;
   sessionByUid(uid: string): Promise<StoredSession | undefined>;
+  /** Takes a portal's entry out of a session, if it still lives. */
+  removeAuthorization(key: string, clientId: string): Promise<void>;
   /** Keys of the sessions in which an account is signed in; some may have ended. */
   sessionsOf(account: string): Promise<string[]>;
   /** Ends a session for good. */
   endSession(key: string): Promise<void>;
+
+  /** Notes that a grant lies under its key, so that all grants of an account can be found. @param ttlSeconds The same for every grant. */
+  indexGrant(account: string, grant: IndexedGrant, ttlSeconds: number): Promise<void>;
+  /** Grants of an account; some may have ended. */
+  grantsOf(account: string): Promise<IndexedGrant[]>;
 
   /**
    * Goes through what lies here, step by step; whatever lies here from the first step to the last is met. A value is replaced by what
@@ -67,6 +74,11 @@ export interface OidcStore {
     cursor: string | undefined,
     replace: (value: string, place: Place) => string | undefined,
   ): Promise<Walk>;
+}
+
+export interface IndexedGrant {
+  readonly key: string;
+  readonly clientId: string;
 }
 
 /** Where a value lies: a record, or the body or one portal's entry of a session. */

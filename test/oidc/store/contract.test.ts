@@ -164,6 +164,31 @@ describe.each(Object.entries(BACKENDS))('the oidc store on %s', (_name, open) =>
     expect(await store.sessionsOf(key())).toEqual([]);
   });
 
+  test('a portal is taken out of a session, which goes on, and not out of one that has ended', async () => {
+    const [k, uid] = [key(), key()];
+    await store.saveSession(k, session(uid, { zhejiang: 'z', guangdong: 'g' }), 60);
+    await store.removeAuthorization(k, 'zhejiang');
+    expect((await store.session(k))?.authorizations).toEqual({ guangdong: 'g' });
+    await store.endSession(k);
+    await store.removeAuthorization(k, 'guangdong');
+    expect(await store.session(k)).toBeUndefined();
+    expect(await store.saveSession(k, session(uid, {}), 60)).toBe(false);
+  });
+
+  test('the grants of an account are found, each once, with the portal that they are for', async () => {
+    const [account, one, two] = [key(), key(), key()];
+    for (const k of [one, two]) await store.put('Grant', k, 'grant', { ttlSeconds: 60 });
+    const zhejiang = { key: one, clientId: 'zhejiang' };
+    const guangdong = { key: two, clientId: 'https://guangdong.example/a portal' };
+    await store.indexGrant(account, zhejiang, 60);
+    await store.indexGrant(account, guangdong, 60);
+    await store.indexGrant(account, zhejiang, 60);
+    const found = await store.grantsOf(account);
+    expect(found).toHaveLength(2);
+    expect(found).toEqual(expect.arrayContaining([zhejiang, guangdong]));
+    expect(await store.grantsOf(key())).toEqual([]);
+  });
+
   test('a walk meets every value with its place, and what it replaces keeps its end and whether it was consumed', async () => {
     const [plain, used, brief, uid, at, ended] = [key(), key(), key(), key(), key(), key()];
     await store.put('Grant', plain, 'walk:1', { ttlSeconds: undefined });

@@ -1,0 +1,11 @@
+/** Claims in a person's words. */
+import { personalClaimOf } from '../../oidc/index.ts';
+
+/** Names of claims, each once; those that go with another are left out, and one without words of its own stands for itself. */
+export function namesOf(claims: readonly string[], t: (key: string) => string): string[] {
+  const names = claims.map((claim) => {
+    const personal = personalClaimOf(claim);
+    return personal === undefined ? claim : t(`claim.${personal}.name`);
+  });
+  return [...new Set(names)];
+}

@@ -1,0 +1,48 @@
+/** A person's own pages under `/account`, each subject in a file of its own. */
+import Router from '@koa/router';
+import type { AuditLog } from '../../audit/index.ts';
+import type { Identity } from '../../identity/index.ts';
+import type { OwnAccount } from '../../oidc/index.ts';
+import type { Organisations } from '../../organisations/index.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { DataKeys } from '../../platform/data-keys.ts';
+import type { Middleware, RequestState } from '../../platform/http/context.ts';
+import type { Forms } from '../../platform/http/forms.ts';
+import type { Pages } from '../../platform/http/pages.ts';
+import type { Portals, Resources } from '../../portals/index.ts';
+import { createDoor, type Door } from './door.ts';
+import { historyPages } from './history.ts';
+import { methodPages } from './methods.ts';
+import { overviewPage } from './overview.ts';
+import { portalPages } from './portals.ts';
+import { sessionPages } from './sessions.ts';
+
+export interface AccountParts {
+  readonly clock: Clock;
+  readonly dataKeys: DataKeys;
+  readonly audit: AuditLog;
+  readonly identity: Identity;
+  readonly organisations: Organisations;
+  readonly own: OwnAccount;
+  readonly portals: Portals;
+  readonly resources: Resources;
+  readonly forms: Forms;
+  readonly pages: Pages;
+}
+
+/** What every subject gets. */
+export interface Subject extends AccountParts {
+  readonly router: Router<RequestState>;
+  readonly door: Door;
+}
+
+export function accountRoutes(parts: AccountParts): Middleware {
+  const router = new Router<RequestState>({ prefix: '/account' });
+  const subject: Subject = { ...parts, router, door: createDoor(parts) };
+  overviewPage(subject);
+  methodPages(subject);
+  sessionPages(subject);
+  portalPages(subject);
+  historyPages(subject);
+  return router.routes() as unknown as Middleware;
+}

@@ -1,0 +1,388 @@
+/** A person's own pages: what they see and change is theirs, and nobody else sees or changes it. */
+import { Secret, TOTP } from 'otpauth';
+import * as oidc from 'openid-client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { checkChain } from '../../src/audit/index.ts';
+import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
+import { startApp, type TestApp } from '../support/app.ts';
+import { TestClock } from '../support/clock.ts';
+import {
+  newPerson,
+  registerRelyingParty,
+  signIn,
+  type Person,
+  type RelyingParty,
+} from '../support/relying-party.ts';
+
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
+const SAFARI =
+  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1';
+
+const clock = new TestClock(new Date());
+let t: TestApp;
+let zhejiang: RelyingParty;
+let guangdong: RelyingParty;
+
+beforeAll(async () => {
+  t = await startApp({ clock });
+  zhejiang = await registerRelyingParty(t, {
+    clientId: 'zhejiang',
+    scopes: ['openid', 'profile', 'phone', 'offline_access'],
+    scope: 'openid phone profile',
+    registration: {
+      metadata: { grant_types: ['authorization_code', 'refresh_token'] },
+      purposes: { phone: { 'zh-CN': '发送办件进度', en: 'To send you news of your case' } },
+    },
+  });
+  guangdong = await registerRelyingParty(t, { clientId: 'guangdong', scope: 'openid profile' });
+});
+afterAll(async () => {
+  await Promise.all([zhejiang.stop(), guangdong.stop()]);
+  await t.stop();
+});
+
+const browserOf = (userAgent = FIREFOX) =>
+  new UserAgent({ 'Accept-Language': 'en', 'User-Agent': userAgent });
+
+async function newAccount() {
+  const person = newPerson();
+  const { accountId } = await t.app.identity.register(person);
+  return { person, accountId };
+}
+
+/** Opens one of the person's own pages, signing in or confirming by the password if asked. */
+async function open(browser: UserAgent, path: string, person: Person): Promise<Page> {
+  let page = await browser.get(`${t.origin}${path}`);
+  for (const action of ['/sign-in', '/confirm'])
+    if (page.forms.some((form) => form.action.pathname.endsWith(action)))
+      page = await browser.submit(
+        page,
+        action === '/sign-in' ? { ...person } : { password: person.password },
+        action,
+      );
+  return page;
+}
+
+const has = (page: Page, action: string) =>
+  page.forms.some(({ action: { pathname } }) => pathname.endsWith(action));
+const actions = (page: Page, pattern: RegExp) =>
+  page.forms.map(({ action }) => action.pathname).filter((path) => pattern.test(path));
+const cookieOf = async (browser: UserAgent) =>
+  (await browser.jar.getCookies(t.origin)).find(({ key }) => key === 'yx_session')?.value ?? '';
+
+test('whoever has no session is asked to sign in, and comes back to the page', async () => {
+  const { person } = await newAccount();
+  const browser = browserOf();
+  const page = await browser.get(`${t.origin}/account`);
+  expect(has(page, '/sign-in')).toBe(true);
+  const account = await browser.submit(page, { ...person }, '/sign-in');
+  expect(account.url.pathname).toBe('/account');
+  expect(account.text).toContain(person.identifier);
+  for (const href of ['methods', 'sessions', 'portals', 'history', 'releases'])
+    expect(account.text).toContain(`href="/account/${href}"`);
+});
+
+test('what changes the account asks again once what was shown is older than five minutes', async () => {
+  const { person } = await newAccount();
+  const browser = browserOf();
+  await open(browser, '/account', person);
+  expect((await browser.get(`${t.origin}/account/password`)).url.pathname).toBe('/account/password');
+  clock.advance(301);
+  // Looking needs no more than the session.
+  expect((await browser.get(`${t.origin}/account/sessions`)).url.pathname).toBe('/account/sessions');
+  for (const path of [
+    '/account/password',
+    '/account/app',
+    '/account/recovery-codes',
+    '/account/app/remove',
+  ]) {
+    const page = await browser.get(`${t.origin}${path}`);
+    expect(has(page, '/confirm'), path).toBe(true);
+  }
+});
+
+test('a form is refused that did not come from our page, or comes when what was shown is too old', async () => {
+  const { person, accountId } = await newAccount();
+  const browser = browserOf();
+  const page = await open(browser, '/account/recovery-codes', person);
+  const cookie = await browser.jar.getCookieString(t.origin);
+  const strange = await fetch(`${t.origin}/account/recovery-codes`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { Cookie: cookie, Origin: 'https://evil.example', Accept: 'text/html' },
+    body: new URLSearchParams({ csrf: page.forms[0]?.fields['csrf'] ?? '' }),
+  });
+  expect(strange.status).toBe(403);
+  clock.advance(601);
+  const late = await browser.submit(page, {}, '/recovery-codes');
+  expect(has(late, '/confirm')).toBe(true);
+  expect(await t.app.identity.recoveryCodes.left(accountId)).toBe(0);
+});
+
+test('changing the password ends every other session, and gives this one a new id', async () => {
+  const { person } = await newAccount();
+  const [here, there] = [browserOf(), browserOf(SAFARI)];
+  await signIn(zhejiang, there, person);
+  const page = await open(here, '/account/password', person);
+  const before = await cookieOf(here);
+
+  const refused = await here.submit(
+    page,
+    {
+      present: 'not the password',
+      password: 'a new quiet word by the sea',
+      passwordAgain: 'a new quiet word by the sea',
+    },
+    '/password',
+  );
+  expect(refused.status).toBe(422);
+  const done = await here.submit(
+    refused,
+    {
+      present: person.password,
+      password: 'a new quiet word by the sea',
+      passwordAgain: 'a new quiet word by the sea',
+    },
+    '/password',
+  );
+  expect(done.status).toBe(200);
+  expect(done.text).toContain('All other devices were signed out');
+  expect(await cookieOf(here)).not.toBe(before);
+  expect((await here.get(`${t.origin}/account`)).url.pathname).toBe('/account');
+  expect(has(await there.get(`${t.origin}/account`), '/sign-in')).toBe(true);
+
+  // The old id is good for nothing.
+  const stolen = new UserAgent();
+  await stolen.jar.setCookie(`yx_session=${before}`, t.origin);
+  expect(has(await stolen.get(`${t.origin}/account`), '/sign-in')).toBe(true);
+  await expect(t.app.identity.passwords.authenticate(person)).rejects.toMatchObject({
+    code: 'CREDENTIALS_WRONG',
+  });
+});
+
+test('an authenticator app is set up with a code of its own, asked for from then on, and removed', async () => {
+  const { person, accountId } = await newAccount();
+  const browser = browserOf();
+  const page = await open(browser, '/account/app', person);
+  const secret = /<code class="secret"[^>]*>([A-Z2-7 ]+)</.exec(page.text)?.[1]?.replaceAll(' ', '') ?? '';
+  const code = () => {
+    clock.advance(30);
+    return TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now().getTime() });
+  };
+  const wrong = await browser.submit(page, { code: '000000' }, '/app');
+  expect(wrong.status).toBe(422);
+  expect(wrong.text).toContain(secret.slice(0, 4));
+  const done = await browser.submit(wrong, { code: code() }, '/app');
+  expect(done.text).toContain('The authenticator app is set up.');
+  expect((await t.app.identity.account(accountId))?.methods).toContain('otp');
+
+  // Now that the account can show two things, both are asked for.
+  clock.advance(301);
+  const confirm = await browser.get(`${t.origin}/account/app/remove`);
+  const otp = await browser.submit(confirm, { password: person.password }, '/confirm');
+  expect(has(otp, '/otp')).toBe(true);
+  const remove = await browser.submit(otp, { code: code() }, '/otp');
+  expect(remove.url.pathname).toBe('/account/app/remove');
+  await browser.submit(remove, {}, '/app/remove');
+  expect((await t.app.identity.account(accountId))?.methods).not.toContain('otp');
+});
+
+test("a secret that was proposed to one person sets up nobody else's app", async () => {
+  const [own, other] = [await newAccount(), await newAccount()];
+  const [mine, theirs] = [browserOf(), browserOf()];
+  const page = await open(mine, '/account/app', own.person);
+  const secret = /<code class="secret"[^>]*>([A-Z2-7 ]+)</.exec(page.text)?.[1]?.replaceAll(' ', '') ?? '';
+  const sealed = page.forms.find(({ action }) => action.pathname === '/account/app')?.fields['sealed'] ?? '';
+  const victim = await open(theirs, '/account/app', other.person);
+  const code = TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now().getTime() });
+  const answer = await theirs.submit(victim, { sealed, code }, '/app');
+  expect(answer.status).toBe(422);
+  expect((await t.app.identity.account(other.accountId))?.methods).not.toContain('otp');
+});
+
+test('whoever was proofed and has a password alone proves once more who they are before a factor is added', async () => {
+  const { person, accountId } = await newAccount();
+  await t.app.identity.recordProofing(accountId, { level: 2, method: 'counter' }, 'system');
+  const browser = browserOf();
+  for (const path of ['/account/app', '/account/recovery-codes']) {
+    const page = await open(browser, path, person);
+    expect(page.text, path).toContain('show once more who you are');
+    expect(has(page, path), path).toBe(false);
+  }
+});
+
+test('recovery codes are shown once, ten of them', async () => {
+  const { person, accountId } = await newAccount();
+  const browser = browserOf();
+  const made = await browser.submit(
+    await open(browser, '/account/recovery-codes', person),
+    {},
+    '/recovery-codes',
+  );
+  const codes = [...made.text.matchAll(/<li><code[^>]*>([\w-]+)<\/code>/g)].map(([, code = '']) => code);
+  expect(codes).toHaveLength(10);
+  await t.app.identity.recoveryCodes.check({ accountId, code: codes[0] ?? '' });
+  const methods = await browser.get(`${t.origin}/account/methods`);
+  expect(methods.text).toContain('9 codes are left');
+  expect(methods.text).not.toContain(codes[1]);
+});
+
+test('sessions are listed with device, time and portals, and one of them is ended', async () => {
+  const { person } = await newAccount();
+  const [here, there] = [browserOf(), browserOf(SAFARI)];
+  const attempt = await signIn(zhejiang, there, person);
+  const sid = (await zhejiang.redeem(attempt.callback, attempt)).claims()?.['sid'];
+  const page = await open(here, '/account/sessions', person);
+  expect(page.text).toContain('Firefox on Linux');
+  expect(page.text).toContain('Safari on iPhone');
+  expect(page.text).toContain('Test portal zhejiang');
+  expect(page.text).toMatch(/127\.0\.0\.0\/16/);
+  // Neither session's id, nor what leads to it, is on the page.
+  for (const browser of [here, there]) expect(page.text).not.toContain(await cookieOf(browser));
+  const [end, ...more] = actions(page, /\/sessions\/[\w-]+\/end$/);
+  expect(more).toEqual([]);
+
+  const told = zhejiang.logouts.length;
+  const done = await here.submit(page, {}, end ?? '');
+  expect(done.text).not.toContain('Safari on iPhone</h2>');
+  expect(has(await there.get(`${t.origin}/account`), '/sign-in')).toBe(true);
+  expect((await here.get(`${t.origin}/account`)).url.pathname).toBe('/account');
+  await expect.poll(() => zhejiang.logouts.length).toBe(told + 1);
+  const token = zhejiang.logouts.at(-1)?.get('logout_token') ?? '';
+  expect(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))).toMatchObject({
+    sid,
+  });
+  expect((await here.submit(page, {}, end ?? '')).text).toContain('over already');
+});
+
+test('all other sessions are ended, or all of them', async () => {
+  const { person } = await newAccount();
+  const browsers = [browserOf(), browserOf(SAFARI), browserOf()];
+  for (const browser of browsers) await open(browser, '/account', person);
+  const [here, ...others] = browsers as [UserAgent, UserAgent, UserAgent];
+  await here.submit(await open(here, '/account/sessions', person), {}, '/end-others');
+  for (const other of others) expect(has(await other.get(`${t.origin}/account`), '/sign-in')).toBe(true);
+  const alone = await here.get(`${t.origin}/account/sessions`);
+  expect(actions(alone, /\/sessions\/[\w-]+\/end$/)).toEqual([]);
+  const over = await here.submit(alone, {}, '/end-all');
+  expect(over.status).toBe(200);
+  expect(has(await here.get(`${t.origin}/account`), '/sign-in')).toBe(true);
+});
+
+test("nobody sees or ends another's session, device or consent", async () => {
+  const [own, other] = [await newAccount(), await newAccount()];
+  const [mine, theirs] = [browserOf(), browserOf(SAFARI)];
+  await signIn(zhejiang, theirs, other.person);
+  const second = browserOf(SAFARI);
+  await open(second, '/account', other.person);
+  const victim = await open(theirs, '/account/sessions', other.person);
+  const [end = ''] = actions(victim, /\/sessions\/[\w-]+\/end$/);
+  const [forget = ''] = actions(victim, /\/forget$/);
+  expect([end, forget].every((path) => path !== '')).toBe(true);
+
+  const page = await open(mine, '/account/sessions', own.person);
+  expect(page.text).not.toContain('iPhone');
+  const csrf = page.forms[0]?.fields['csrf'] ?? '';
+  const post = async (path: string) =>
+    fetch(`${t.origin}${path}`, {
+      method: 'POST',
+      redirect: 'manual',
+      headers: { Cookie: await mine.jar.getCookieString(t.origin), Origin: t.origin, Accept: 'text/html' },
+      body: new URLSearchParams({ csrf }),
+    });
+  expect(await (await post(end)).text()).toContain('已经不存在');
+  expect((await post(forget)).status).toBe(200);
+  expect((await post('/account/portals/zhejiang/withdraw')).status).toBe(404);
+  await mine.submit(page, {}, '/end-all');
+
+  expect((await second.get(`${t.origin}/account`)).url.pathname).toBe('/account');
+  expect((await theirs.get(`${t.origin}/account/portals/zhejiang`)).status).toBe(200);
+  expect(actions(await theirs.get(`${t.origin}/account/sessions`), /\/forget$/)).toContain(forget);
+  expect((await open(mine, '/account/portals/zhejiang', own.person)).status).toBe(404);
+  for (const path of ['/account/history', '/account/releases', '/account/portals'])
+    expect((await mine.get(`${t.origin}${path}`)).text, path).not.toContain('zhejiang');
+});
+
+test('a portal is shown with what it was given, why, since when, and what it got', async () => {
+  const { person } = await newAccount();
+  const browser = browserOf();
+  const attempt = await signIn(zhejiang, browser, person);
+  const tokens = await zhejiang.redeem(attempt.callback, attempt);
+  const before = await browser.get(`${t.origin}/account/portals/zhejiang`);
+  expect(before.text).toContain('To send you news of your case');
+  expect(before.text).toContain('Never so far');
+  expect((await browser.get(`${t.origin}/account/releases`)).text).not.toContain('Test portal zhejiang');
+
+  const claims = await oidc.fetchUserInfo(zhejiang.client, tokens.access_token, tokens.claims()?.sub ?? '');
+  expect(claims.preferred_username).toBe(person.identifier);
+  const after = await browser.get(`${t.origin}/account/portals/zhejiang`);
+  expect(after.text).not.toContain('Never so far');
+  expect(after.text).toContain(claims.sub);
+  const releases = await browser.get(`${t.origin}/account/releases`);
+  expect(releases.text).toContain('Test portal zhejiang');
+  expect(releases.text).toContain('User name');
+  // What was given is named, not repeated.
+  expect(releases.text).not.toContain(person.identifier);
+});
+
+test('a consent that is withdrawn takes every token with it, signs the portal out, and is asked for again', async () => {
+  const { person, accountId } = await newAccount();
+  const browser = browserOf();
+  const params = { scope: 'openid profile offline_access', prompt: 'consent' };
+  const attempt = await signIn(zhejiang, browser, person, params);
+  const tokens = await zhejiang.redeem(attempt.callback, attempt);
+  const elsewhere = await signIn(guangdong, browser, person);
+  const others = await guangdong.redeem(elsewhere.callback, elsewhere);
+  const pending = await signIn(zhejiang, browser, person);
+  const sub = tokens.claims()?.sub ?? '';
+  await oidc.fetchUserInfo(zhejiang.client, tokens.access_token, sub);
+
+  const told = zhejiang.logouts.length;
+  const page = await browser.get(`${t.origin}/account/portals/zhejiang`);
+  const done = await browser.submit(page, {}, '/withdraw');
+  expect(done.text).toContain('Withdrawn. Test portal zhejiang');
+
+  await expect(oidc.fetchUserInfo(zhejiang.client, tokens.access_token, sub)).rejects.toThrow();
+  expect(await oidc.tokenIntrospection(zhejiang.client, tokens.access_token)).toEqual({ active: false });
+  await expect(oidc.refreshTokenGrant(zhejiang.client, tokens.refresh_token ?? '')).rejects.toMatchObject({
+    error: 'invalid_grant',
+  });
+  await expect(zhejiang.redeem(pending.callback, pending)).rejects.toMatchObject({ error: 'invalid_grant' });
+  await expect.poll(() => zhejiang.logouts.length).toBeGreaterThan(told);
+  // Nothing of it touches the other portal, nor the session.
+  await oidc.fetchUserInfo(guangdong.client, others.access_token, others.claims()?.sub ?? '');
+  expect((await browser.get(`${t.origin}/account`)).url.pathname).toBe('/account');
+
+  const silent = await browser.get((await zhejiang.begin({ prompt: 'none' })).url, zhejiang.redirectUri);
+  expect(silent.url.searchParams.get('error')).toBe('consent_required');
+  const again = await browser.get((await zhejiang.begin()).url, zhejiang.redirectUri);
+  expect(has(again, '/consent')).toBe(true);
+  const agreed = await signIn(zhejiang, browser, person);
+  const fresh = await zhejiang.redeem(agreed.callback, agreed);
+  expect(fresh.claims()?.sub).toBe(sub);
+  expect((await oidc.fetchUserInfo(zhejiang.client, fresh.access_token, sub)).preferred_username).toBe(
+    person.identifier,
+  );
+  const types = (await t.app.audit.about(accountId, { limit: 50 })).map(({ entry }) => entry.type);
+  expect(types).toContain('consent.withdrawn');
+});
+
+test('the history shows sign-ins and changes, the newest first, page by page', async () => {
+  const { person, accountId } = await newAccount();
+  const browser = browserOf();
+  await open(browser, '/account', person);
+  for (let i = 0; i < 40; i++)
+    await t.app.identity.signedIn({ accountId, factors: { pwd: 1 }, clientId: 'guangdong' });
+  const first = await browser.get(`${t.origin}/account/history`);
+  expect(first.text.match(/<li>/g)).toHaveLength(30);
+  expect(first.text).toContain('At Test portal guangdong');
+  const next = /href="(\/account\/history\?before=\d+)"/.exec(first.text)?.[1] ?? '';
+  const second = await browser.get(t.origin + next);
+  expect(second.text).toContain('The account was opened');
+  expect(second.text).not.toContain('?before=');
+  expect((await browser.get(`${t.origin}/account/history?before=abc`)).text.match(/<li>/g)).toHaveLength(30);
+});
+
+test('the chain of the audit log stands after all of it', async () => {
+  expect((await checkChain(t.app.audit)).finding).toBeUndefined();
+});
