@@ -212,7 +212,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
 
     const forms = createForms({ issuer: config.issuer, dataKeys: secrets.dataKeys });
     const assets = loadAssets();
-    const pages = createPages({ languages, assets, forms });
+    const pages = createPages({ languages, assets, forms, clock, timeZone: config.timeZone });
     const preferences = createPreferences(languages, config.issuer);
     const logouts = createLogoutOutbox({ db, clock, logger });
     closing.unshift(() => logouts.stop());

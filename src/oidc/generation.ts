@@ -47,7 +47,7 @@ import type { LogoutOutbox } from './logout-outbox.ts';
 import { crossDeviceRoutes } from './cross-device.ts';
 import { ownPasskeyRoutes } from './own-passkeys.ts';
 import type { OwnSession } from './own-account.ts';
-import { noteShowing, ownReturn, ownSession, renewSession } from './own-session.ts';
+import { noteShowing, ownReturn, ownSession, renewSession, sessionExtension } from './own-session.ts';
 import { createOwnPages } from './own-pages.ts';
 import { createPolicy, type LoginResult, type SessionFactors } from './policy.ts';
 import { postAsGet } from './post-as-get.ts';
@@ -342,6 +342,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       boundedRequests(),
       certificates.atOrigin,
       ownReturn(config.issuer),
+      sessionExtension({ ...parts, provider, issuer: config.issuer }),
       interactionRoutes({
         ...parts,
         guard,

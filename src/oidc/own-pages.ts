@@ -44,6 +44,7 @@ export function createOwnPages(parts: {
 
   async function renderExpired(ctx: Context): Promise<void> {
     const data = { traceId: ctx.state.traceId, homeHref: '/', portal: linkTo(ctx, await originOf(ctx)) };
+    delete ctx.state.lifetime;
     pages.render(ctx, 'expired', data, { status: 400, path: '/' });
   }
 

@@ -5,9 +5,12 @@
 import type Provider from 'oidc-provider';
 import { amrOf, methodsOf, type Showing } from '../identity/index.ts';
 import type { Context, Middleware } from '../platform/http/context.ts';
+import type { Forms } from '../platform/http/forms.ts';
+import type { Lifetime } from '../platform/http/lifetime.ts';
+import type { Pages } from '../platform/http/pages.ts';
 import { ownPath } from '../platform/http/preferences.ts';
 import { OWN_PORTAL, OWN_RETURN_PATH } from '../portals/index.ts';
-import { ROUTES } from './configuration.ts';
+import { ROUTES, TTL } from './configuration.ts';
 import type { SessionFactors } from './policy.ts';
 
 type Session = InstanceType<Provider['Session']> & SessionFactors;
@@ -19,9 +22,37 @@ interface LibrarySession {
   persist(): Promise<string>;
 }
 
-/** The session of the request's browser, signed in or not. */
+const EXTENSION_PATH = '/session/extend';
+
+/** The session of the request's browser, signed in or not. Pages that it is read for say when it ends. */
 export async function ownSession(provider: Provider, ctx: Context): Promise<Session> {
-  return provider.Session.get(ctx);
+  const session = await provider.Session.get(ctx);
+  if (session.accountId !== undefined && session.exp !== undefined)
+    ctx.state.lifetime ??= lifetimeOf(session.exp);
+  return session;
+}
+
+function lifetimeOf(exp: number): Lifetime {
+  return { endsAt: new Date(exp * 1000), extendAction: EXTENSION_PATH, of: 'session' };
+}
+
+/** Lets a session last as long as if it had just been used, which it has: its person wants to go on. */
+export function sessionExtension(parts: {
+  readonly provider: Provider;
+  readonly issuer: string;
+  readonly forms: Forms;
+  readonly pages: Pages;
+}): Middleware {
+  return async function extendSession(ctx, next) {
+    if (ctx.path !== EXTENSION_PATH || ctx.method !== 'POST') return next();
+    const back = ownPath((await parts.forms.read(ctx)).get('back'), parts.issuer);
+    const session = await parts.provider.Session.get(ctx);
+    if (session.accountId === undefined) return sendToSignIn(ctx, parts.issuer, back);
+    // Entries of portals stay as they are in the store, whatever happened to them since they were read.
+    session.authorizations = {};
+    await session.save(TTL.Session);
+    parts.pages.answerExtension(ctx, lifetimeOf(session.exp), back);
+  };
 }
 
 /** Adds to a session what its person has just shown on a page of ours, such as a factor that they set up there. */

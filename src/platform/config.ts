@@ -107,6 +107,8 @@ export interface Config {
   readonly passkeyAuthorities: string | undefined;
   /** Seconds that a token key is announced before it signs, signs, and stays published after. */
   readonly tokenKeys: { readonly announced: number; readonly signing: number; readonly retired: number };
+  /** IANA name of the time zone in which pages say times: that of the people who are served. Default `Asia/Shanghai`. */
+  readonly timeZone: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Where embedded mode keeps the database. Default `data`. */
   readonly dataDirectory: string;
@@ -231,6 +233,10 @@ const variables = z.object({
   TOKEN_KEY_ANNOUNCED_HOURS: wholeNumber(1, 720, 24),
   TOKEN_KEY_SIGNING_DAYS: wholeNumber(2, 730, 90),
   TOKEN_KEY_RETIRED_DAYS: wholeNumber(1, 730, 30),
+  TIME_ZONE: z
+    .string()
+    .default('Asia/Shanghai')
+    .refine(isTimeZone, 'must be the IANA name of a time zone, such as Asia/Shanghai'),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'], 'is not debug, info, warn, error or silent')
     .default('info'),
@@ -348,6 +354,7 @@ export function toConfig(raw: RawEnv): Settings {
       signing: env.TOKEN_KEY_SIGNING_DAYS * 86_400,
       retired: env.TOKEN_KEY_RETIRED_DAYS * 86_400,
     },
+    timeZone: env.TIME_ZONE,
     logLevel: env.LOG_LEVEL,
     dataDirectory: env.DATA_DIRECTORY,
     keysDirectory: env.KEYS_DIRECTORY,
@@ -495,4 +502,12 @@ function deepFreeze<T extends object>(value: T): T {
   for (const inner of Object.values(value))
     if (typeof inner === 'object' && inner !== null) deepFreeze(inner);
   return Object.freeze(value);
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
 }

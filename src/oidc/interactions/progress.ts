@@ -31,7 +31,8 @@ export interface Progress {
 
 export interface ProgressStore {
   of(uid: string): Promise<Progress | undefined>;
-  save(uid: string, progress: Progress): Promise<void>;
+  /** @param ttlSeconds How long the interaction lives. Default: as long as a new one, which is never too short. */
+  save(uid: string, progress: Progress, ttlSeconds?: number): Promise<void>;
 }
 
 export function createProgressStore(records: Records): ProgressStore {
@@ -40,6 +41,6 @@ export function createProgressStore(records: Records): ProgressStore {
       const found = await records.find(MODEL, uid);
       return found?.payload as Progress | undefined;
     },
-    save: (uid, progress) => records.put(MODEL, uid, progress, TTL.Interaction),
+    save: (uid, progress, ttlSeconds = TTL.Interaction) => records.put(MODEL, uid, progress, ttlSeconds),
   };
 }

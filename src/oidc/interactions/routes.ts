@@ -5,6 +5,7 @@ import type { Context, Middleware, RequestState } from '../../platform/http/cont
 import { portalName } from '../../portals/index.ts';
 import { askedFor, grantAgreement, missingIn, toAgreement, toReleases } from './consent.ts';
 import { crossDevicePages } from './cross-device.ts';
+import { lifetimePages } from './lifetime.ts';
 import { passkeyPages } from './passkey.ts';
 import { passwordPages } from './password.ts';
 import { proofingPages } from './proofing.ts';
@@ -26,6 +27,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
   totpPages(router, parts, visits, steps);
   registrationPages(router, parts, visits, steps);
   proofingPages(router, parts, visits, steps);
+  lifetimePages(router, parts, visits, steps);
 
   router.get(
     '/',

@@ -54,6 +54,8 @@ export interface Steps {
   proceed(ctx: Context, visit: Visit, ...showings: readonly Showing[]): Promise<void>;
   /** Keeps something beside what was shown, under the account that is signing in. */
   note(visit: Visit, account: Account, more: Partial<Omit<Progress, 'accountId' | 'factors'>>): Promise<void>;
+  /** Keeps what was shown for as long again, with the interaction that it was shown in. */
+  prolong(uid: string, ttlSeconds: number): Promise<void>;
   /** Shows the page of a way, with the other ways that would do. */
   ask(ctx: Context, visit: Visit, way: Way, errors?: readonly FieldError[]): Promise<void>;
   /** Runs `handle` where the account is known that is signing in; otherwise the interaction is over. */
@@ -219,6 +221,11 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
       const before = await progressStore.of(visit.interaction.uid);
       const same = before?.accountId === account.id ? before : undefined;
       await save(visit, { ...same, accountId: account.id, factors: same?.factors ?? {}, ...more });
+    },
+
+    async prolong(uid, ttlSeconds) {
+      const progress = await progressStore.of(uid);
+      if (progress) await progressStore.save(uid, progress, ttlSeconds);
     },
 
     async ask(ctx, visit, way, errors = []) {

@@ -16,6 +16,7 @@ import type { SignOutEverywhere } from '../generation.ts';
 import type { OwnPages } from '../own-pages.ts';
 import type { Records } from '../records.ts';
 import type { Interaction } from './consent.ts';
+import { lifetimeOf } from './lifetime.ts';
 import type { Restarts } from './restart.ts';
 
 export interface InteractionParts {
@@ -94,6 +95,7 @@ export function createVisits(parts: InteractionParts): Visits {
       const clientId = interaction?.params['client_id'];
       const portal = typeof clientId === 'string' ? await portals.find(clientId) : undefined;
       if (!interaction || !portal) return over(ctx);
+      ctx.state.lifetime = await lifetimeOf(interaction, parts);
       const visit = { interaction, portal, base: `/interaction/${interaction.uid}` };
       try {
         await handle(ctx, visit);

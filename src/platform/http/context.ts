@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type Koa from 'koa';
 import type { Language } from '../i18n.ts';
+import type { Lifetime } from './lifetime.ts';
 
 export interface RequestState {
   /** 32 hex signs (the form of a W3C trace id); in the answer's `X-Trace-Id`, on every error page and in every log line. */
@@ -9,6 +10,8 @@ export interface RequestState {
   language: Language;
   /** Elder mode, chosen by the person: large type, fewer words, one action a page. */
   elder: boolean;
+  /** When what the pages of this request are about ends, if it does. */
+  lifetime?: Lifetime;
   /** Internet address that the request came from, proxies left out. Personal: for limits, never for a log. */
   address: string;
   /** Which part of the product answers; a closed set, for metrics and logs. */

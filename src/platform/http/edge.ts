@@ -114,6 +114,8 @@ export function renderErrorPage(
     portal,
     homeHref: '/',
   };
+  // Nothing on this page ends.
+  delete ctx.state.lifetime;
   // The links for language and mode lead back to what can be fetched, and repeat no parameter of a request that was refused.
   const path = ctx.method === 'GET' && ctx.querystring === '' ? ctx.path : '/';
   pages.render(ctx, 'error', data, { status: said.status, path });

@@ -2,10 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
+import type { Clock } from '../clock.ts';
 import type { Languages } from '../i18n.ts';
 import type { Assets } from './assets.ts';
 import type { Context } from './context.ts';
 import type { Forms } from './forms.ts';
+import { toWords, type Lifetime } from './lifetime.ts';
 import { preferenceHref } from './preferences.ts';
 
 const VIEWS = fileURLToPath(new URL('../../../views/', import.meta.url));
@@ -21,13 +23,31 @@ export interface PageOptions {
 export interface Pages {
   /** Answers with the page `views/<view>.eta`. */
   render(ctx: Context, view: string, data?: Readonly<Record<string, unknown>>, options?: PageOptions): void;
+  /**
+   * Answers a form that has extended what its page is about: a script with the new end, a browser by going back to the page.
+   * @param back Path of the page, on this origin.
+   */
+  answerExtension(ctx: Context, lifetime: Lifetime, back: string): void;
 }
 
-export function createPages(parts: { languages: Languages; assets: Assets; forms: Forms }): Pages {
+export function createPages(parts: {
+  languages: Languages;
+  assets: Assets;
+  forms: Forms;
+  clock: Clock;
+  /** IANA name: in which times of day are said. */
+  timeZone: string;
+}): Pages {
+  const words = (ctx: Context, lifetime: Lifetime) =>
+    toWords(lifetime, {
+      now: parts.clock.now(),
+      language: ctx.state.language.code,
+      timeZone: parts.timeZone,
+    });
   const eta = new Eta({ views: VIEWS, cache: true, autoEscape: true });
   return {
     render(ctx, view, data = {}, options = {}) {
-      const { language, elder } = ctx.state;
+      const { language, elder, lifetime } = ctx.state;
       const nonce = randomBytes(16).toString('base64');
       const path = options.path ?? ctx.originalUrl;
       const html = eta.render(view, {
@@ -51,22 +71,41 @@ export function createPages(parts: { languages: Languages; assets: Assets; forms
           current: code === language.code,
         })),
         elderHref: preferenceHref({ mode: elder ? 'standard' : 'elder' }, path),
+        lifetime: lifetime && {
+          ...lifetime,
+          ...words(ctx, lifetime),
+          back: path,
+          justExtended: ctx.query['extended'] !== undefined,
+        },
+        lifetimeScript: parts.assets.href('lifetime.js'),
       });
       ctx.status = options.status ?? 200;
       ctx.type = 'text/html; charset=utf-8';
       ctx.set('Content-Language', language.code);
-      ctx.set('Content-Security-Policy', contentSecurityPolicy(nonce, options.formTargets ?? []));
+      ctx.set('Content-Security-Policy', contentSecurityPolicy(nonce, options.formTargets ?? [], lifetime));
       ctx.body = html;
+    },
+
+    answerExtension(ctx, lifetime, back) {
+      if (ctx.accepts('html', 'json') === 'json') {
+        ctx.type = 'application/json';
+        ctx.body = JSON.stringify(words(ctx, lifetime));
+        return;
+      }
+      ctx.status = 303;
+      ctx.redirect(`${back}${back.includes('?') ? '&' : '?'}extended=yes`);
     },
   };
 }
 
-function contentSecurityPolicy(nonce: string, formTargets: readonly string[]): string {
+function contentSecurityPolicy(nonce: string, formTargets: readonly string[], lifetime?: Lifetime): string {
   return [
     "default-src 'none'",
     `style-src 'nonce-${nonce}'`,
     `script-src 'nonce-${nonce}'`,
     "img-src 'self'",
+    // By which the dialog extends what the page is about.
+    ...(lifetime?.extendAction === undefined ? [] : ["connect-src 'self'"]),
     `form-action ${["'self'", ...formTargets].join(' ')}`,
     "frame-ancestors 'none'",
     "base-uri 'none'",
