@@ -140,6 +140,12 @@ export function crossDeviceRoutes(parts: CrossDeviceParts): Middleware {
     if (who) await renderQuestion(ctx, handle, who);
   });
 
+  /** What was decided; the phone holds nothing of it any more. */
+  function renderDone(ctx: Context, outcome: 'approved' | 'refused' | 'mismatched'): void {
+    ctx.cookies.set(cookie, null, { secure, path: '/', signed: false });
+    show(ctx, 'cross-device-done', { outcome });
+  }
+
   router.post('/', async (ctx) => {
     const form = await forms.read(ctx);
     const handle = ctx.cookies.get(cookie);
@@ -150,14 +156,14 @@ export function crossDeviceRoutes(parts: CrossDeviceParts): Middleware {
     try {
       if (form.get('decision') !== 'allow') {
         await crossDevice.refuse(answer);
-        return show(ctx, 'cross-device-done', { outcome: 'refused' });
+        return renderDone(ctx, 'refused');
       }
       // Full-width digits of Chinese keyboards are digits.
       const text = (form.get('number') ?? '').normalize('NFKC').trim();
       if (!/^\d{2}$/.test(text))
         return await renderQuestion(ctx, handle, who, [{ field: 'number', key: 'error.numberForm' }]);
       const right = await crossDevice.approve({ ...answer, number: Number(text), factors: who.factors });
-      show(ctx, 'cross-device-done', { outcome: right ? 'approved' : 'mismatched' });
+      renderDone(ctx, right ? 'approved' : 'mismatched');
     } catch (error) {
       if (!(error instanceof IdentityError)) throw error;
       renderOver(ctx);

@@ -15,6 +15,16 @@ const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 const CIBA = 'urn:openid:params:grant-type:ciba';
 const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
+/** Of the form of what an authenticator answers, and of a code on a screen; neither is one. */
+const CREDENTIAL = JSON.stringify({
+  id: 'AAAA',
+  rawId: 'AAAA',
+  type: 'public-key',
+  response: { clientDataJSON: 'e30', authenticatorData: 'AAAA', signature: 'AAAA', userHandle: 'AAAA' },
+  clientExtensionResults: {},
+});
+const NO_CODE = `xdr_${'0'.repeat(26)}.${'A'.repeat(22)}`;
+
 /** `oauth` answers programs with JSON and `error`; `page` answers people; `api` with problem details; `published` is the same for all. */
 export type Kind = 'oauth' | 'page' | 'api' | 'published';
 export type Params = readonly [string, string][];
@@ -347,6 +357,19 @@ export async function openField(): Promise<Field> {
     await page('POST', `${interaction}/consent`, { csrf, decision: 'allow' }),
     await page('POST', `${interaction}/confirm`, { csrf, password: 'a wrong password' }),
     await page('POST', `${interaction}/select-account`, { csrf }),
+    await page('POST', `${interaction}/passkey`, { csrf, credential: CREDENTIAL }),
+    await page('POST', `${interaction}/confirm-passkey`, { csrf, credential: CREDENTIAL }),
+    await page('POST', `${interaction}/set-up/passkey`, { csrf, credential: CREDENTIAL, name: 'phone' }),
+    await page('POST', `${interaction}/phone`, { csrf }),
+    await page('GET', `${interaction}/phone`, { wait: 'no' }),
+    await page('GET', `/phone/${NO_CODE}`, {}),
+    await page('POST', '/phone/open', { csrf, token: NO_CODE }),
+    await page('GET', '/phone', {}),
+    await page('POST', '/phone', { csrf, request: NO_CODE, decision: 'allow', number: '42' }),
+    await page('GET', '/account/passkeys', {}),
+    await page('POST', '/account/passkeys', { csrf, credential: CREDENTIAL, name: 'phone' }),
+    await page('POST', `/account/passkeys/${'0'.repeat(64)}/name`, { csrf, name: 'phone' }),
+    await page('POST', `/account/passkeys/${'0'.repeat(64)}/remove`, { csrf }),
     await page('POST', '/interaction/nobodys/cancel', { csrf }),
     await page('GET', '/approvals', {}),
     await page('GET', '/signed-in', { state: '/approvals', code: 'x' }),

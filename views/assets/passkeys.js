@@ -69,6 +69,7 @@
     const say = (what) => {
       for (const line of form.querySelectorAll('[data-passkey-says]')) line.hidden = line.dataset.passkeySays !== what;
     };
+    const offered = form.dataset.passkeyOffer !== undefined;
     const begin = async (mediation) => {
       present?.abort();
       const own = new AbortController();
@@ -82,7 +83,14 @@
         // Another attempt took its place, or it was an offer that nobody took.
         if (own.signal.aborted || mediation) return;
         say(error.name === 'InvalidStateError' ? 'known' : error.name === 'NotAllowedError' ? 'stopped' : 'failed');
+        if (offered) void offer();
       }
+    };
+
+    /** Among the suggestions of the field for the user name, to whoever has a passkey here. */
+    const offer = async () => {
+      const available = await PublicKeyCredential.isConditionalMediationAvailable?.().catch(() => false);
+      if (available) await begin('conditional');
     };
 
     form.addEventListener('submit', (event) => {
@@ -91,7 +99,7 @@
       void begin();
     });
     for (const part of form.querySelectorAll('[data-passkey-needs]')) part.hidden = false;
-    return begin;
+    if (offered) void offer();
   }
 
   for (const form of forms) {
@@ -99,12 +107,6 @@
       for (const line of form.querySelectorAll('[data-passkey-says="unsupported"]')) line.hidden = false;
       continue;
     }
-    const begin = prepare(form);
-    // Offered among the suggestions of the field for the user name, to whoever has a passkey here.
-    if (form.dataset.passkeyOffer !== undefined && PublicKeyCredential.isConditionalMediationAvailable)
-      void PublicKeyCredential.isConditionalMediationAvailable().then(
-        (available) => available && begin('conditional'),
-        () => undefined,
-      );
+    prepare(form);
   }
 })();

@@ -412,6 +412,7 @@ describe('the counter of a passkey', () => {
     ]);
     const options = await passkeys.authenticationOptions({ binding: 'i', accountId });
     expect(options.allowCredentials).toEqual([]);
+    expect((await identity.account(accountId))?.methods).toEqual(['pwd']);
     // Whose only way in it was has none left; the broken one may go all the same.
     await rooms.db.query('DELETE FROM password_credentials WHERE account_id = $1', [accountId]);
     await passkeys.remove(accountId, passkey.id);
@@ -501,7 +502,9 @@ describe('a key counts as kept in hardware', () => {
     const authenticator = new Authenticator({ origin, ...traits });
     const passkey = await enrol(accountId, authenticator, { room: at });
     expect(passkey.deviceBound).toBe(traits.backupEligible === false);
-    return (await use(authenticator, {}, at)).method;
+    const { method } = await use(authenticator, {}, at);
+    expect((await identity.account(accountId))?.methods).toEqual([method, 'pwd']);
+    return method;
   }
 
   test('when it cannot leave its device and a trusted maker has certified it', async () => {
