@@ -75,6 +75,7 @@ ALTER TABLE accounts ADD COLUMN merged_into text REFERENCES accounts (id);
 
 -- Which person of an upstream identity provider an account belongs to: its `sub` is found by a keyed hash.
 CREATE TABLE upstream_links (
+  id text PRIMARY KEY,
   issuer text NOT NULL,
   subject_index bytea NOT NULL,
   -- Encrypted.
@@ -83,7 +84,7 @@ CREATE TABLE upstream_links (
   -- Whether the provider has ever said that the person showed it two factors.
   two_factors boolean NOT NULL,
   created_at timestamptz NOT NULL,
-  PRIMARY KEY (issuer, subject_index)
+  UNIQUE (issuer, subject_index)
 );
 CREATE INDEX upstream_links_by_account ON upstream_links (account_id);
 CREATE TRIGGER upstream_links_tell AFTER INSERT OR UPDATE OF account_id, two_factors OR DELETE ON upstream_links

@@ -21,6 +21,7 @@ import {
   createRedisLimitStore,
   IDENTITY_TABLES,
   createRegisterEvents,
+  createUpstream,
   toLimitPlan,
   type Identity,
   type Messages,
@@ -34,6 +35,7 @@ import {
   OIDC_TABLES,
   moveSubjects,
   SCOPES,
+  UPSTREAM_RETURN_PATH,
   storeHolding,
   type LogoutOutbox,
   type Oidc,
@@ -163,6 +165,15 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       outboundNetworks: config.outboundNetworks,
       outboundAuthorities: config.outboundAuthorities,
     });
+    const outbound = createOutboundFetch(config.outboundNetworks, config.outboundAuthorities);
+    const upstreams = settings.sources.upstreams.map((source) =>
+      createUpstream(source, {
+        clock,
+        logger,
+        fetch: outbound,
+        redirectUri: `${config.issuer}${UPSTREAM_RETURN_PATH}`,
+      }),
+    );
     const organisations = createOrganisations({ db, clock, audit });
     const identity = createIdentity({
       db,
@@ -183,6 +194,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       passkeyAuthorities: config.passkeyAuthorities,
       takeOnce: (name, ttlSeconds) => store.putOnce('PasskeyChallenge', name, '1', ttlSeconds),
       authorities: authorities.all,
+      upstreams,
       onMerge: [moveSubjects, organisations.moveMemberships],
     });
     const limits = createLimits({
@@ -229,10 +241,13 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       audit,
       identity,
       accounts,
-      means: { proofing: identity.proofing.attainable },
+      means: {
+        proofing: Math.max(identity.proofing.attainable, ...upstreams.map(({ attainable }) => attainable)),
+      },
       organisations,
-      trustFrameworks: authorities.all.map(({ trustFramework }) => trustFramework),
-      organizationOf: (id) => authorities.all.find((authority) => authority.id === id)?.name['zh-CN'] ?? id,
+      trustFrameworks: [...authorities.all, ...upstreams].map(({ trustFramework }) => trustFramework),
+      organizationOf: (id) =>
+        [...authorities.all, ...upstreams].find((each) => each.id === id)?.name['zh-CN'] ?? id,
       limits,
       portals,
       resources,
@@ -265,7 +280,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       persons: identity.persons,
       registers: settings.sources.registers,
       audience: config.issuer,
-      fetch: createOutboundFetch(config.outboundNetworks, config.outboundAuthorities),
+      fetch: outbound,
       endSessions: (accountId, actor) => oidc.signOutEverywhere(accountId, 'register-event', actor),
     });
 

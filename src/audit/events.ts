@@ -1,6 +1,6 @@
 /** The catalogue of what is recorded. A detail holds ids, digests and closed words: never a name, a number of a person, or a secret. */
 export interface AuditEvents {
-  'account.registered': { identifierKind: 'phone' | 'email' | 'username' };
+  'account.registered': { identifierKind: 'phone' | 'email' | 'username' | 'upstream' };
   'account.signed-in': { amr: readonly string[]; clientId: string };
   'account.password-changed': Record<string, never>;
   /** A way to sign in was added or taken away. */
@@ -22,7 +22,6 @@ export interface AuditEvents {
   'account.device-added': { deviceId: string };
   'account.device-forgotten': { deviceId: string };
   'account.merged': { into: string; evidenceId: string };
-  'account.document-released': { evidenceId: string };
   'proofing.recorded': {
     evidenceId: string;
     authority: string;

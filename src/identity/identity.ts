@@ -18,6 +18,8 @@ import { createRecoveryCodes, type RecoveryCodes } from './credentials/recovery-
 import type { Showing } from './credentials/showing.ts';
 import { createTotp, type Totp } from './credentials/totp.ts';
 import { IdentityError } from './errors.ts';
+import { createFederation, type Federation } from './federation/federation.ts';
+import type { Upstream } from './federation/upstream.ts';
 import type { MessageSender } from './messages/messages.ts';
 import { createDevices, type Devices } from './protection/devices.ts';
 import { parseIdentifier } from './identifiers.ts';
@@ -37,6 +39,7 @@ export interface Identity extends Omit<Accounts, 'open' | 'openWithoutIdentifier
   readonly persons: Persons;
   readonly proofing: Proofing;
   readonly addresses: Addresses;
+  readonly federation: Federation;
   /** What is wrong with a registration before it is tried; every problem at once, for the form. */
   check(registration: { identifier: string; password: string }): IdentityError['code'][];
   /**
@@ -72,11 +75,13 @@ export function createIdentity(parts: {
   takeOnce: TakeOnce;
   /** Who can say whether people are who they say; the first that knows a kind of document is asked about it. */
   authorities?: readonly ProofingAuthority[];
+  /** Identity providers whose word is believed. */
+  upstreams?: readonly Upstream[];
   /** What else belongs to an account and goes with it when it is closed into another. */
   onMerge?: readonly ((tx: Queryable, from: AccountId, into: AccountId) => Promise<void>)[];
 }): Identity {
   const { db, clock, audit } = parts;
-  const { open, openWithoutIdentifier: _withheld, absorb, ...accounts } = createAccounts(parts);
+  const { open, openWithoutIdentifier, absorb, ...accounts } = createAccounts(parts);
   const policy = parts.passwordPolicy ?? createPasswordPolicy({ context: [parts.serviceName] });
   const passwords = createPasswords({ ...parts, hasher: parts.passwords, policy, accounts });
   const persons = createPersons({ ...parts, onMerge: [absorb, ...(parts.onMerge ?? [])] });
@@ -103,6 +108,12 @@ export function createIdentity(parts: {
     proofing: createProofing({ ...parts, persons, authorities: parts.authorities ?? [] }),
     recordProofing: persons.attest,
     addresses: createAddresses(parts),
+    federation: createFederation({
+      ...parts,
+      persons,
+      openWithoutIdentifier,
+      upstreams: parts.upstreams ?? [],
+    }),
     check,
 
     async register(registration) {

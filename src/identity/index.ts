@@ -56,6 +56,14 @@ export {
 } from './credentials/passkeys.ts';
 export type { CrossDevice, Place } from './credentials/cross-device.ts';
 export type { TakeOnce } from './credentials/passkey-challenges.ts';
+export type { Federation } from './federation/federation.ts';
+export {
+  createUpstream,
+  UpstreamError,
+  type PendingUpstream,
+  type Upstream,
+  type UpstreamIdentity,
+} from './federation/upstream.ts';
 export { formatted, type Addresses, type PostalAddress } from './addresses.ts';
 export { createAuthorities, FICTIONAL_LIVE_CHECK_PATH, type Authorities } from './proofing/authorities.ts';
 export type { ByLanguage, ProofingAuthority } from './proofing/authority.ts';

@@ -1,6 +1,7 @@
 /** The tables of this room with encrypted columns. */
 import type { EncryptedTable } from '../rotation/index.ts';
 import { ACCOUNT_ADDRESSES } from './addresses.ts';
+import { UPSTREAM_LINKS } from './federation/federation.ts';
 import { IDENTIFIERS } from './accounts.ts';
 import { CROSS_DEVICE_REQUESTS } from './credentials/cross-device.ts';
 import { ONE_TIME_CODES } from './credentials/one-time-codes.ts';
@@ -21,6 +22,7 @@ export const IDENTITY_TABLES: readonly EncryptedTable[] = [
   RELATION_KEYS,
   PROOFING_ATTEMPTS,
   ACCOUNT_ADDRESSES,
+  UPSTREAM_LINKS,
   KNOWN_DEVICES,
   MESSAGE_OUTBOX,
 ];

@@ -42,6 +42,7 @@ import { exactEndpoints } from './endpoints.ts';
 import { createGuard, type Guard } from './guard.ts';
 import { createHotPath } from './hot/index.ts';
 import { createRestarts } from './interactions/restart.ts';
+import { upstreamReturn } from './interactions/upstream.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
 import { crossDeviceRoutes } from './cross-device.ts';
@@ -355,6 +356,7 @@ export function createGenerations(parts: GenerationParts): Generations {
         issuer: config.issuer,
         signOutEverywhere,
       }),
+      upstreamReturn({ identity: parts.identity, records, clock, issuer: config.issuer }),
       approvalRoutes({ ...parts, provider, backchannel, claims, consents, now }),
       ownPasskeyRoutes({ ...parts, provider }),
       crossDeviceRoutes({ ...parts, provider }),

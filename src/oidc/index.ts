@@ -3,6 +3,7 @@ export { createOidc, type BearerToken, type Oidc } from './provider.ts';
 export { apiResource, SELF_CONTAINED_SECONDS } from './configuration.ts';
 export type { PortalAgreement } from './consents.ts';
 export type { OwnAccount } from './own-account.ts';
+export { UPSTREAM_RETURN_PATH } from './interactions/upstream.ts';
 export { OIDC_TABLES } from './tables.ts';
 export { personalClaimOf, SCOPES } from './scopes.ts';
 export { moveSubjects } from './subjects.ts';

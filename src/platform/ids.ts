@@ -19,6 +19,7 @@ export type IdPrefix =
   | 'prf'
   | 'pra'
   | 'lnk'
+  | 'upl'
   | 'proc';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 export type AccountId = Id<'acc'>;

@@ -70,7 +70,7 @@ const upstream = z
     scope: z.string().default('openid'),
     /** The `claims` parameter (OpenID Connect Core 1.0, section 5.5) to send. */
     claimsRequest: z.record(z.string(), z.unknown()).optional(),
-    /** What its levels mean here. A level that is not listed is no sign-in. */
+    /** What its levels mean here, the ones that are liked best first. A level that is not listed is no sign-in. */
     acr: z.record(
       z.string(),
       z

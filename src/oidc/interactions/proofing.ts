@@ -20,7 +20,12 @@ export function proofingPages(
   { over, render }: Visits,
   steps: Steps,
 ): void {
-  const { proofing, persons } = identity;
+  const { proofing, persons, federation } = identity;
+  /** Providers that could say who somebody is as surely as is wanted. */
+  const upstreamsFor = (visit: Visit, level: number) =>
+    federation.upstreams
+      .filter(({ attainable }) => attainable >= level)
+      .map(({ id, name }) => ({ href: `${visit.base}/upstream/${id}`, name: name['zh-CN'], names: name }));
   const pathOf = (visit: Visit) => `${visit.base}/proofing`;
   const go = (ctx: Context, path: string) => {
     ctx.status = 303;
@@ -71,6 +76,7 @@ export function proofingPages(
         kindsHref: proofing.kinds.length > 1 ? `${path}?kind=other` : undefined,
         authority: counterpart(ctx, given.kind),
         liveCheck: wanted.wanted === 3,
+        upstreams: upstreamsFor(visit, wanted.wanted),
         declineAction: wanted.optional ? `${visit.base}/decline` : undefined,
         errors,
       },
@@ -133,13 +139,14 @@ export function proofingPages(
       const wanted = await wantedLevel(ctx, visit);
       if (!wanted) return go(ctx, visit.base);
       const path = pathOf(visit);
-      const { kind = proofing.kinds[0], third } = ctx.query;
+      const { kind = proofing.kinds[0] ?? 'other', third } = ctx.query;
       if (kind === 'other')
         return render(
           ctx,
           'proofing-kinds',
           visit,
           {
+            upstreams: upstreamsFor(visit, wanted.wanted),
             choices: proofing.kinds.map((each) => ({
               key: `document.${each}`,
               href: `${path}?kind=${each}`,

@@ -12,6 +12,7 @@ import { proofingPages } from './proofing.ts';
 import { registrationPages } from './register.ts';
 import { createSteps } from './steps.ts';
 import { totpPages } from './totp.ts';
+import { upstreamPages } from './upstream.ts';
 import { createVisits, type InteractionParts, type Visit } from './visits.ts';
 
 export function interactionRoutes(parts: InteractionParts): Middleware {
@@ -25,6 +26,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
   passkeyPages(router, parts, visits, steps, signInPage);
   crossDevicePages(router, parts, visits, steps, signInPage);
   totpPages(router, parts, visits, steps);
+  upstreamPages(router, parts, visits, steps, signInPage);
   registrationPages(router, parts, visits, steps);
   proofingPages(router, parts, visits, steps);
   lifetimePages(router, parts, visits, steps);
