@@ -51,7 +51,7 @@ export function createCipher(dataKeys: DataKeys, purpose: string): Cipher {
 
   /** The key of the series that a record belongs to. */
   function keyOf(bytes: Uint8Array): KeyObject {
-    const header = Buffer.from(bytes.subarray(0, HEADER_BYTES)).toString('latin1');
+    const header = (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes)).toString('latin1', 0, HEADER_BYTES);
     const known = kept.get(header);
     if (known) return known;
     const keyId = keyIdOf(bytes);
