@@ -10,7 +10,7 @@ import * as oidc from 'openid-client';
 import { Secret, TOTP } from 'otpauth';
 import { SMTPServer } from 'smtp-server';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { UserAgent } from '../../src/demo/user-agent.ts';
+import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
 import { IDENTITY_TABLES } from '../../src/identity/index.ts';
 import { OIDC_TABLES } from '../../src/oidc/index.ts';
 import type { AccountId } from '../../src/platform/ids.ts';
@@ -127,6 +127,7 @@ beforeAll(async () => {
   await factors(accountId);
   await codes(accountId);
   await proofing();
+  await ownPages();
   await otherDevices(accountId);
   await signOut(accountId);
 });
@@ -247,6 +248,29 @@ async function proofing(): Promise<void> {
   expect(wrong.status).toBe(422);
   const done = await browser.submit(page, fields, '/proofing', strict.redirectUri);
   expect((await strict.redeem(done.url, attempt)).claims()).toMatchObject({ acr: 'urn:yinxin:loa:2' });
+}
+
+/** Keeps an address and looks at every page of one's own, wherever they lead. */
+async function ownPages(): Promise<void> {
+  const street = '虚构路一百二十三号';
+  hide('street', street);
+  const accountId = await t.app.identity.find(other.identifier);
+  await t.app.identity.addresses.set(accountId ?? '', { locality: '杭州', street_address: street });
+  const browser = newBrowser();
+  const signInPage = await browser.get(`${t.origin}/account`);
+  const account = await browser.submit(signInPage, { ...other }, '/sign-in');
+  expect(account.url.pathname).toBe('/account');
+  const seen = new Set<string>();
+  const crawl = async ({ text: html, url }: Page): Promise<void> => {
+    for (const [, href = ''] of html.matchAll(/<a\b[^>]*\bhref="([^"#]+)/g)) {
+      const next = new URL(href.replaceAll('&amp;', '&'), url);
+      if (!next.href.startsWith(`${t.origin}/account`) || seen.has(next.href) || seen.size > 60) continue;
+      seen.add(next.href);
+      await crawl(await browser.get(next));
+    }
+  };
+  await crawl(account);
+  expect(seen.size).toBeGreaterThan(3);
 }
 
 /** Is asked by a portal without a browser, and shows a code to a phone. */

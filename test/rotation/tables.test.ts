@@ -36,7 +36,6 @@ const OTHERS: readonly string[] = [
   'one_time_codes.digest',
   'one_time_codes.slot',
   // Nothing is written there yet.
-  'account_addresses.value',
   'upstream_links.subject',
   'upstream_links.subject_index',
 ];
