@@ -23,6 +23,7 @@ import {
   createRegisterEvents,
   createUpstream,
   toLimitPlan,
+  toPasswordRules,
   type Identity,
   type Messages,
 } from './identity/index.ts';
@@ -120,6 +121,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
   const closing: (() => Promise<unknown>)[] = [];
   let stopping = false;
   const limitPlan = toLimitPlan(config.limits);
+  const passwordRules = toPasswordRules(config.passwordRules);
 
   try {
     const database = await openDb(config, logger);
@@ -182,6 +184,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       dataKeys: secrets.dataKeys,
       passwords: through('hasher', passwords),
       passwordPolicy: createPasswordPolicy({
+        rules: passwordRules,
         context: [
           SERVICE_NAME,
           new URL(config.issuer).hostname,

@@ -23,6 +23,8 @@ export interface Account extends Assurable {
   /** Address of e-mail, if the account has one. */
   readonly email: string | undefined;
   readonly emailVerified: boolean;
+  /** The password, if the account has one: whether it is long enough to be the only factor, and since when it is this one. */
+  readonly password: { readonly standsAlone: boolean; readonly since: Date } | undefined;
 }
 
 export interface Accounts {
@@ -55,6 +57,7 @@ const NOBODY: Identifier = { kind: 'username', value: '' };
 const USABLE_PASSKEY = 'SELECT 1 FROM passkeys k WHERE k.account_id = a.id AND k.suspended_at IS NULL';
 const CREDENTIAL_TABLES = [
   'password_credentials',
+  'password_history',
   'totp_credentials',
   'passkeys',
   'recovery_codes',
@@ -81,6 +84,8 @@ interface AccountRow {
   readonly created_at: Date;
   readonly proofing: number;
   readonly methods: Method[];
+  readonly stands_alone: boolean | null;
+  readonly password_since: Date | null;
   readonly kind: IdentifierKind | null;
   readonly value: Uint8Array | null;
   readonly verified_at: Date | null;
@@ -189,8 +194,10 @@ export function createAccounts(parts: {
 
     async account(id) {
       const rows = await db.query<AccountRow>(
-        `SELECT a.id, a.created_at, a.proofing, ${METHODS_COLUMN}, i.kind, i.value, i.verified_at
+        `SELECT a.id, a.created_at, a.proofing, ${METHODS_COLUMN}, w.stands_alone, w.created_at AS password_since,
+                i.kind, i.value, i.verified_at
            FROM accounts a LEFT JOIN account_identifiers i ON i.account_id = a.id
+           LEFT JOIN password_credentials w ON w.account_id = a.id
           WHERE a.id = $1 AND a.state = 'active'`,
         [id],
       );
@@ -204,6 +211,7 @@ export function createAccounts(parts: {
         rows.some((row) => row.kind === kind && row.verified_at !== null);
       const phoneVerified = verified('phone');
       const emailVerified = verified('email');
+      const { stands_alone: standsAlone, password_since: since } = first;
       return {
         id: first.id,
         createdAt: first.created_at,
@@ -215,6 +223,7 @@ export function createAccounts(parts: {
         // A phone or an address that was checked is the first level of proofing.
         proofing: Math.max(first.proofing, phoneVerified || emailVerified ? 1 : 0),
         methods: first.methods,
+        password: standsAlone === null || since === null ? undefined : { standsAlone, since },
       };
     },
 

@@ -191,6 +191,11 @@ export function secondFactors(account: Assurable, shown: readonly Method[]): Met
   return kindsOf(shown, 2).size >= 2 ? [] : adding(account.methods, shown, 2);
 }
 
+/** Whether factors of two kinds were shown. */
+export function showsTwo(methods: readonly Method[]): boolean {
+  return kindsOf(methods, 2).size >= 2;
+}
+
 /** Authentication Method References (RFC 8176) of what was shown. */
 export function amrOf(methods: readonly Method[]): string[] {
   const words = methods.flatMap((method) => traitsOf(method).amr);

@@ -21,9 +21,10 @@ export { createAccountCache, type AccountCache } from './account-cache.ts';
 export { createPasswordHasher, type PasswordHasher } from './credentials/password-hasher.ts';
 export {
   createPasswordPolicy,
-  type PasswordDeclaration,
+  toPasswordRules,
   type PasswordPolicy,
   type PasswordProblem,
+  type PasswordRules,
 } from './credentials/password-policy.ts';
 export { PasswordQueueError } from './credentials/password-queue.ts';
 export type { NewPassword } from './credentials/passwords.ts';
@@ -39,6 +40,7 @@ export {
   mayAddFactor,
   methodsOf,
   secondFactors,
+  showsTwo,
   type Assurable,
   type Decision,
   type Factors,

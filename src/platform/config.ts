@@ -82,6 +82,8 @@ export interface Config {
   readonly trustedProxies: TrustedProxies;
   /** Limits that replace those of `config/limits.json`, act by act; undefined: none. */
   readonly limits: unknown;
+  /** Rules for new passwords that replace those of `config/passwords.json`, one by one; undefined: none. */
+  readonly passwordRules: unknown;
   /** Argon2id cost (OWASP Password Storage). Default 19456 KiB, 2 passes, 1 lane. */
   readonly argon2: { readonly memoryKiB: number; readonly passes: number; readonly lanes: number };
   /**
@@ -129,6 +131,7 @@ export type RawEnv = Readonly<Record<string, string | undefined>>;
 /** Secrets and certificates may be given as files (`DATA_KEY_FILE=/run/secrets/data-key`), as container platforms mount them. */
 const FILE_VARIABLES = [
   'LIMITS',
+  'PASSWORD_RULES',
   'OUTBOUND_AUTHORITIES',
   'CLIENT_CERTIFICATE_AUTHORITIES',
   'PASSKEY_AUTHORITIES',
@@ -289,6 +292,8 @@ export function toConfig(raw: RawEnv): Settings {
   problems.push(...problemsWithMutualTls(raw), ...problemsWithTrustedProxies(raw));
   const limits = parseJson(raw['LIMITS']);
   if (limits === NOT_JSON) problems.push({ variable: 'LIMITS', problem: 'is not JSON' });
+  const passwordRules = parseJson(raw['PASSWORD_RULES']);
+  if (passwordRules === NOT_JSON) problems.push({ variable: 'PASSWORD_RULES', problem: 'is not JSON' });
 
   const sources = toSources(raw['IDENTITY_SOURCES'], mode);
   if ('problem' in sources) problems.push({ variable: 'IDENTITY_SOURCES', problem: sources.problem });
@@ -327,6 +332,7 @@ export function toConfig(raw: RawEnv): Settings {
       header: env.TRUSTED_PROXY_HEADER,
     },
     limits,
+    passwordRules,
     argon2: { memoryKiB: env.ARGON2_MEMORY_KIB, passes: env.ARGON2_PASSES, lanes: env.ARGON2_LANES },
     passwordQueue: { inFlight: env.PASSWORD_HASHES_IN_FLIGHT, waitSeconds: env.PASSWORD_WAIT_SECONDS },
     documentMaxBytes: env.DOCUMENT_MAX_BYTES,

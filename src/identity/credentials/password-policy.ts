@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import declared from '../../../config/passwords.json' with { type: 'json' };
+import { ConfigError } from '../../platform/config.ts';
 import { unforeseen } from './guessability.ts';
 import { readWordFilter } from './word-filter.ts';
 
@@ -39,7 +40,7 @@ export interface PasswordPolicy {
 }
 
 /** The least that the standard accepts is the least that can be declared. */
-const declaration = z
+const rulesForm = z
   .object({
     /** Where the password is the only factor (section 3.1.1.2, item 1). */
     minimumLength: z.number().int().min(15).max(64),
@@ -54,7 +55,23 @@ const declaration = z
     ({ minimumLength, minimumLengthWithSecondFactor }) => minimumLengthWithSecondFactor <= minimumLength,
     'minimumLengthWithSecondFactor is more than minimumLength',
   );
-export type PasswordDeclaration = z.infer<typeof declaration>;
+export type PasswordRules = z.infer<typeof rulesForm>;
+
+/**
+ * The rules that hold: those of `config/passwords.json`, with those that `overrides` names in their place.
+ * @throws {ConfigError} naming what is below the standard, contradicts itself, or is no rule.
+ */
+export function toPasswordRules(overrides: unknown): PasswordRules {
+  const isObject = typeof overrides === 'object' && overrides !== null && !Array.isArray(overrides);
+  const parsed = rulesForm.safeParse({ ...declared, ...(isObject ? overrides : {}) });
+  const problems = (parsed.error?.issues ?? []).map(
+    ({ path, message }) => `${path.join('.') || 'it'}: ${message}`,
+  );
+  if (overrides !== undefined && !isObject) problems.push('is not a JSON object');
+  if (!parsed.success || problems.length > 0)
+    throw new ConfigError(problems.map((problem) => ({ variable: 'PASSWORD_RULES', problem })));
+  return parsed.data;
+}
 
 /** Signs that are accepted at most (at least 64, item 2). */
 const MAXIMUM_LENGTH = 256;
@@ -66,26 +83,22 @@ const COMMON_PASSWORDS = readWordFilter(
   readFileSync(new URL('../../../config/common-passwords/filter.bin', import.meta.url)),
 );
 
-/**
- * @param options.context Words of the service, which everybody knows.
- * @param options.rules Default: `config/passwords.json`.
- * @throws {z.ZodError} rules that are below the standard, or contradict each other.
- */
+/** @param options.context Words of the service, which everybody knows. @param options.rules Default: those of `config/passwords.json`. */
 export function createPasswordPolicy({
   context: own,
-  rules = declared,
+  rules = toPasswordRules(undefined),
 }: {
   context: readonly string[];
-  rules?: PasswordDeclaration;
+  rules?: PasswordRules;
 }): PasswordPolicy {
-  const { minimumLength, minimumLengthWithSecondFactor, leastKinds, maximumAgeDays, history } =
-    declaration.parse(rules);
+  const { minimumLength, minimumLengthWithSecondFactor, leastKinds, maximumAgeDays, history } = rules;
   const least = (alone: boolean) => (alone ? minimumLength : minimumLengthWithSecondFactor);
   return {
     minimumLength: least,
     leastKinds,
     maximumAgeSeconds: maximumAgeDays === null ? undefined : maximumAgeDays * 86_400,
-    history,
+    // A password that has to be changed is changed to another one.
+    history: Math.max(history, maximumAgeDays === null ? 0 : 1),
     standsAlone: (password) => lengthOf(password) >= minimumLength,
     problem(password, { alone, context = [] }) {
       const length = lengthOf(password);

@@ -22,6 +22,8 @@ export type PasswordOwner = { readonly accountId: string } | { readonly context:
 export interface Passwords {
   /** What a new password must be. */
   readonly policy: PasswordPolicy;
+  /** Signs that a new password of this account must have. */
+  minimumLength(account: Account): number;
   /**
    * Checks identifier and password. The work and the error are the same for an unknown identifier, a wrong password and a locked account.
    * A hash that is weaker than is configured, or keyed with an older pepper, is made anew after the answer.
@@ -148,6 +150,7 @@ export function createPasswords(parts: {
 
   return {
     policy,
+    minimumLength: (account) => policy.minimumLength(!hasSecondFactor(account)),
     async authenticate({ identifier, password, signal }) {
       return compare(await credentialOf(await accounts.find(identifier)), password, signal);
     },

@@ -1,14 +1,22 @@
 /** What pages say of passwords. */
-import { PasswordQueueError, type PasswordPolicy, type PasswordProblem } from '../../identity/index.ts';
+import { PasswordQueueError, type IdentityError, type PasswordPolicy } from '../../identity/index.ts';
 import type { Context } from '../../platform/http/context.ts';
 import type { FieldError } from './visits.ts';
 
-/** What is wrong with a new password, in the words of its field. @param alone Whether it would be the only factor. */
-export function passwordError(problem: PasswordProblem, policy: PasswordPolicy, alone: boolean): FieldError {
+/**
+ * What is wrong with a new password, in the words of its field.
+ * @param minimum Signs that it must have.
+ * @returns undefined if the code says something else.
+ */
+export function passwordError(
+  code: IdentityError['code'],
+  policy: PasswordPolicy,
+  minimum: number,
+): FieldError | undefined {
   const field = 'password';
-  switch (problem) {
+  switch (code) {
     case 'PASSWORD_SHORT':
-      return { field, key: 'error.passwordShort', params: { minimum: policy.minimumLength(alone) } };
+      return { field, key: 'error.passwordShort', params: { minimum } };
     case 'PASSWORD_LONG':
       return { field, key: 'error.passwordLong' };
     case 'PASSWORD_COMMON':
@@ -17,6 +25,8 @@ export function passwordError(problem: PasswordProblem, policy: PasswordPolicy, 
       return { field, key: 'error.passwordKinds', params: { kinds: policy.leastKinds } };
     case 'PASSWORD_REUSED':
       return { field, key: 'error.passwordReused', params: { history: policy.history } };
+    default:
+      return undefined;
   }
 }
 

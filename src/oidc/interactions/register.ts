@@ -66,12 +66,10 @@ function registrationError(code: IdentityError['code'], policy: PasswordPolicy):
       return { field: 'identifier', key: 'error.identifierForm' };
     case 'IDENTIFIER_TAKEN':
       return { field: 'identifier', key: 'error.identifierTaken' };
-    case 'PASSWORD_SHORT':
-    case 'PASSWORD_LONG':
-    case 'PASSWORD_COMMON':
-    case 'PASSWORD_KINDS':
-      return passwordError(code, policy, true);
-    default:
-      throw new TypeError(`a registration does not end in ${code}`);
+    default: {
+      const error = passwordError(code, policy, policy.minimumLength(true));
+      if (!error) throw new TypeError(`a registration does not end in ${code}`);
+      return error;
+    }
   }
 }

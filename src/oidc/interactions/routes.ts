@@ -7,6 +7,7 @@ import { askedFor, grantAgreement, missingIn, toAgreement, toReleases } from './
 import { crossDevicePages } from './cross-device.ts';
 import { lifetimePages } from './lifetime.ts';
 import { passkeyPages } from './passkey.ts';
+import { newPasswordPage } from './new-password.ts';
 import { passwordPages } from './password.ts';
 import { proofingPages } from './proofing.ts';
 import { registrationPages } from './register.ts';
@@ -30,6 +31,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
   registrationPages(router, parts, visits, steps);
   proofingPages(router, parts, visits, steps);
   lifetimePages(router, parts, visits, steps);
+  const renderNewPassword = newPasswordPage(router, parts, visits, steps);
 
   router.get(
     '/',
@@ -60,6 +62,8 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
               .map(({ name }) => ({ name, href: `${visit.base}/set-up/${name}` })),
             declineAction: step.optional ? `${visit.base}/decline` : undefined,
           });
+        case 'new-password':
+          return renderNewPassword(ctx, visit, account, step.reason);
         case 'proofing':
           ctx.status = 303;
           return ctx.redirect(`${visit.base}/proofing`);

@@ -116,7 +116,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
               ? Math.max(Number(maxAge), 60)
               : undefined,
       },
-      { now: now(), means },
+      { now: now(), means, passwordSeconds: identity.passwords.policy.maximumAgeSeconds },
     );
   }
 

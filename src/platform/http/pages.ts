@@ -62,6 +62,7 @@ export function createPages(parts: {
         stylesheet: parts.assets.href('yinxin.css'),
         mark: parts.assets.href('mark.svg'),
         passkeyScript: parts.assets.href('passkeys.js'),
+        passwordScript: parts.assets.href('passwords.js'),
         issuerName: language.t('service.name'),
         languages: parts.languages.all.map(({ code, name, direction }) => ({
           code,

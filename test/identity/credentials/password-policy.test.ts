@@ -4,19 +4,24 @@ import { describe, expect, test } from 'vitest';
 import { commonPasswords } from '../../../config/common-passwords/build.ts';
 import {
   createPasswordPolicy,
-  type PasswordDeclaration,
+  toPasswordRules,
+  type PasswordRules,
 } from '../../../src/identity/credentials/password-policy.ts';
+import { ConfigError } from '../../../src/platform/config.ts';
 import { hashOf, readWordFilter, writeWordFilter } from '../../../src/identity/credentials/word-filter.ts';
 
-const NIST: PasswordDeclaration = {
+const NIST: PasswordRules = {
   minimumLength: 15,
   minimumLengthWithSecondFactor: 8,
   leastKinds: 1,
   maximumAgeDays: null,
   history: 0,
 };
-const policyOf = (rules: Partial<PasswordDeclaration> = {}) =>
-  createPasswordPolicy({ context: ['Yinxin', '印信统一登录'], rules: { ...NIST, ...rules } });
+const policyOf = (rules: Partial<PasswordRules> = {}) =>
+  createPasswordPolicy({
+    context: ['Yinxin', '印信统一登录'],
+    rules: toPasswordRules({ ...NIST, ...rules }),
+  });
 const policy = policyOf();
 
 /** Repeatable signs: digest after digest. */
@@ -189,11 +194,19 @@ describe('a stricter policy', () => {
     ['of five kinds', { leastKinds: 5 }],
     ['with an age of nothing', { maximumAgeDays: 0 }],
   ])('cannot be declared %s', (_what, rules) => {
-    expect(() => policyOf(rules)).toThrow();
+    expect(() => toPasswordRules(rules)).toThrow(ConfigError);
+  });
+
+  test.each([[], 'long', 7, null])('cannot be declared as %j', (rules) => {
+    expect(() => toPasswordRules(rules)).toThrow(/PASSWORD_RULES: is not a JSON object/);
+  });
+
+  test('changes an aged password to another one at least', () => {
+    expect(policyOf({ maximumAgeDays: 90 }).history).toBe(1);
   });
 
   test('cannot be declared with a rule that does not exist', () => {
-    expect(() => policyOf({ maximumLength: 20 } as Partial<PasswordDeclaration>)).toThrow(/maximumLength/);
+    expect(() => toPasswordRules({ maximumLength: 20 })).toThrow(/PASSWORD_RULES: it: .*maximumLength/);
   });
 });
 

@@ -6,7 +6,7 @@ import {
   createPasswordPolicy,
   IdentityError,
   type Identity,
-  type PasswordDeclaration,
+  type PasswordRules,
   type PasswordHasher,
 } from '../../../src/identity/index.ts';
 import { toDataKeys } from '../../../src/platform/data-keys.ts';
@@ -21,7 +21,7 @@ const newer = createSecretKey(randomBytes(32));
 const dataKeys = toDataKeys(createSecretKey(randomBytes(32)));
 const password = 'a heron at the weir';
 const other = 'an otter by the bridge';
-const DECLARED: PasswordDeclaration = {
+const DECLARED: PasswordRules = {
   minimumLength: 15,
   minimumLengthWithSecondFactor: 8,
   leastKinds: 1,
@@ -35,7 +35,7 @@ const opened: PasswordHasher[] = [];
 /** The room as a process with these settings has it. */
 async function identityWith(
   hasherParts: Partial<Parameters<typeof createPasswordHasher>[0]> = {},
-  rules: Partial<PasswordDeclaration> = {},
+  rules: Partial<PasswordRules> = {},
 ): Promise<{ identity: Identity; hasher: PasswordHasher }> {
   const hasher = await createPasswordHasher({ cost: weak, pepper, logger: silentLogger, ...hasherParts });
   opened.push(hasher);

@@ -5,7 +5,11 @@ import { nextStep, type Demands, type Standing } from '../../../src/oidc/interac
 const NOW = 1_800_000_000;
 const loa = (n: number) => `urn:yinxin:loa:${n}`;
 
-const account = (proofing: number, methods: Method[] = ['pwd']): Account => ({
+const account = (
+  proofing: number,
+  methods: Method[] = ['pwd'],
+  password: Account['password'] = { standsAlone: true, since: new Date(0) },
+): Account => ({
   id: 'acc_0',
   createdAt: new Date(0),
   username: 'somebody',
@@ -15,11 +19,13 @@ const account = (proofing: number, methods: Method[] = ['pwd']): Account => ({
   emailVerified: false,
   proofing,
   methods,
+  password,
 });
 const step = (
   standing: Partial<Standing>,
   demands: Partial<Demands> & { levels?: string[]; minimum?: string } = {},
   proofing = 3,
+  passwordSeconds?: number,
 ) => {
   const { levels = [], minimum, ...rest } = demands;
   const shownNow = standing.shownNow ?? {};
@@ -34,7 +40,7 @@ const step = (
       shownNow,
     },
     { wanted: { levels, essential: false, minimum }, anew: false, fullWithinSeconds: undefined, ...rest },
-    { now: NOW, means: { proofing } },
+    { now: NOW, means: { proofing }, passwordSeconds },
   );
 };
 
@@ -101,5 +107,59 @@ describe('a sign-in', () => {
     expect(step({ account: account(1), shownNow: { pwd: NOW } }, { fullWithinSeconds: 300 })).toEqual({
       kind: 'done',
     });
+  });
+});
+
+describe('a password', () => {
+  const since = (secondsAgo: number) => new Date((NOW - secondsAgo) * 1000);
+  const short = { standsAlone: false, since: since(60) };
+
+  test('that is short asks for a second factor, whatever level is wanted', () => {
+    const holder = account(1, ['pwd', 'otp'], short);
+    expect(step({ account: holder, shownNow: { pwd: NOW } })).toEqual({ kind: 'factor', methods: ['otp'] });
+    expect(step({ account: holder, shownNow: { pwd: NOW, otp: NOW } })).toEqual({ kind: 'done' });
+  });
+
+  test('that is short is not helped by a factor of an earlier sign-in', () => {
+    const holder = account(1, ['pwd', 'otp'], short);
+    const standing = { account: holder, shownNow: { pwd: NOW }, factors: { pwd: NOW, otp: NOW - 600 } };
+    expect(step(standing)).toEqual({ kind: 'factor', methods: ['otp'] });
+  });
+
+  test('that is short and all that there is must be changed', () => {
+    const holder = account(1, ['pwd'], short);
+    expect(step({ account: holder, shownNow: { pwd: NOW } })).toEqual({
+      kind: 'new-password',
+      reason: 'short',
+    });
+  });
+
+  test('that is short does not matter to who signs in by something else', () => {
+    const holder = account(1, ['pwd', 'swk'], short);
+    expect(step({ account: holder, shownNow: { swk: NOW } })).toEqual({ kind: 'done' });
+  });
+
+  test('never ages where no age is declared', () => {
+    expect(step({ account: account(1), shownNow: { pwd: NOW } })).toEqual({ kind: 'done' });
+  });
+
+  test('that is older than is allowed is changed by who has shown all that the account can show', () => {
+    const day = 86_400;
+    const aged = (methods: Method[], days: number) =>
+      account(1, methods, { standsAlone: true, since: since(days * day) });
+    const shown = { shownNow: { pwd: NOW } };
+    const judge = (standing: Partial<Standing>) => step(standing, {}, 3, 90 * day);
+    expect(judge({ account: aged(['pwd'], 90), ...shown })).toEqual({ kind: 'done' });
+    expect(judge({ account: aged(['pwd'], 91), ...shown })).toEqual({ kind: 'new-password', reason: 'aged' });
+    expect(judge({ account: aged(['pwd', 'otp'], 91), ...shown })).toEqual({
+      kind: 'factor',
+      methods: ['otp'],
+    });
+    expect(judge({ account: aged(['pwd', 'otp'], 91), shownNow: { pwd: NOW, otp: NOW } })).toEqual({
+      kind: 'new-password',
+      reason: 'aged',
+    });
+    // A session that stands goes on.
+    expect(judge({ account: aged(['pwd'], 91), factors: { pwd: NOW - 60 } })).toEqual({ kind: 'done' });
   });
 });
