@@ -108,7 +108,9 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     const person = { ...newPerson(), identifier: newPhone() };
     await page.fill('#identifier', person.identifier);
     await page.fill('#password', person.password);
-    await page.fill('#passwordAgain', person.password);
+    // Where scripts run it can be looked at in place of being typed twice.
+    const again = page.locator('#passwordAgain');
+    if (await again.isVisible()) await again.fill(person.password);
     await press(page, '/register');
     await look('consent');
     await page.click('button[value="allow"]');
@@ -123,6 +125,22 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await page.waitForURL(home);
     await page.goto(`${t.origin}/end-session/success`);
     await look('signed-out');
+  },
+
+  async 'a new password where the present one is too short to be all'(visitor) {
+    const { t, rp, page, look } = visitor;
+    const { person, accountId } = await newAccount(visitor);
+    await t.app.db.query('UPDATE password_credentials SET stands_alone = false WHERE account_id = $1', [
+      accountId,
+    ]);
+    await page.goto((await rp.begin()).url.href);
+    await enter(visitor, person);
+    await look('new-password');
+    await page.fill('#password', 'k8j2p9qx');
+    const again = page.locator('#passwordAgain');
+    if (await again.isVisible()) await again.fill('k8j2p9qx');
+    await press(page, '/new-password');
+    await look('new-password-problems');
   },
 
   async 'optional information and a single act, another account, confirming'(visitor) {
