@@ -6,7 +6,6 @@ import {
   LADDER,
   mayAddFactor,
   RECOVERY_CODES,
-  secondFactors,
   type Account,
 } from '../../identity/index.ts';
 import { askToWait, passwordError } from '../../oidc/index.ts';
@@ -82,9 +81,6 @@ export function methodPages(subject: Subject): void {
   recoveryPages(subject);
 }
 
-/** Whether a password would be the only factor. */
-const isAlone = (account: Account) => secondFactors(account, ['pwd']).length === 0;
-
 type Done = (ctx: Context, person: Person, key: string) => Promise<void>;
 
 /** Runs `handle` for a person who may add a further factor; others are told what comes first. */
@@ -111,24 +107,17 @@ function passwordPages({ router, door, identity, own }: Subject, done: Done): vo
     door.render(ctx, 'account-password', PASSWORD, {
       action: PASSWORD,
       hasPassword: account.methods.includes('pwd'),
-      passwordMinimum: identity.passwords.policy.minimumLength(isAlone(account)),
+      passwordMinimum: identity.passwords.minimumLength(account),
       errors,
     });
   }
 
   function problemOf(error: IdentityError, account: Account): FieldError {
-    switch (error.code) {
-      case 'CREDENTIALS_WRONG':
-        return { field: 'present', key: 'error.passwordWrong' };
-      case 'PASSWORD_SHORT':
-      case 'PASSWORD_LONG':
-      case 'PASSWORD_COMMON':
-      case 'PASSWORD_KINDS':
-      case 'PASSWORD_REUSED':
-        return passwordError(error.code, identity.passwords.policy, isAlone(account));
-      default:
-        throw error;
-    }
+    if (error.code === 'CREDENTIALS_WRONG') return { field: 'present', key: 'error.passwordWrong' };
+    const { policy, minimumLength } = identity.passwords;
+    const problem = passwordError(error.code, policy, minimumLength(account));
+    if (!problem) throw error;
+    return problem;
   }
 
   router.get(
