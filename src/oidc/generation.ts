@@ -46,7 +46,6 @@ import { upstreamReturn } from './interactions/upstream.ts';
 import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
 import { crossDeviceRoutes } from './cross-device.ts';
-import { ownPasskeyRoutes } from './own-passkeys.ts';
 import type { OwnSession } from './own-account.ts';
 import { noteShowing, ownReturn, ownSession, renewSession, sessionExtension } from './own-session.ts';
 import { createOwnPages } from './own-pages.ts';
@@ -358,7 +357,6 @@ export function createGenerations(parts: GenerationParts): Generations {
       }),
       upstreamReturn({ identity: parts.identity, records, clock, issuer: config.issuer }),
       approvalRoutes({ ...parts, provider, backchannel, claims, consents, now }),
-      ownPasskeyRoutes({ ...parts, provider }),
       crossDeviceRoutes({ ...parts, provider }),
       manageRegistrations(portals),
       limitEndpoints(parts),

@@ -7,6 +7,7 @@ export { UPSTREAM_RETURN_PATH } from './interactions/upstream.ts';
 export { OIDC_TABLES } from './tables.ts';
 export { personalClaimOf, SCOPES } from './scopes.ts';
 export { moveSubjects } from './subjects.ts';
+export { passkeyProblem } from './interactions/passkey.ts';
 export { askToWait, passwordError } from './interactions/password-errors.ts';
 export { createLogoutOutbox, type LogoutOutbox } from './logout-outbox.ts';
 export { storeHolding } from './records.ts';

@@ -19,7 +19,7 @@ const PASSWORD = '/account/password';
 const APP = '/account/app';
 const RECOVERY = '/account/recovery-codes';
 /** Where a password is all that a proofed account has, the holder proves once more who they are, and sets the factor up on the way. */
-const PROVE = '/account/methods/prove';
+export const PROVE = '/account/methods/prove';
 /** How long a proposed secret of an authenticator app is taken, in milliseconds. */
 const PROPOSAL_MS = 1_800_000;
 

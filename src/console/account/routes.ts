@@ -14,6 +14,7 @@ import { createDoor, type Door } from './door.ts';
 import { historyPages } from './history.ts';
 import { methodPages } from './methods.ts';
 import { overviewPage } from './overview.ts';
+import { passkeyPages } from './passkeys.ts';
 import { portalPages } from './portals.ts';
 import { sessionPages } from './sessions.ts';
 
@@ -41,6 +42,7 @@ export function accountRoutes(parts: AccountParts): Middleware {
   const subject: Subject = { ...parts, router, door: createDoor(parts) };
   overviewPage(subject);
   methodPages(subject);
+  passkeyPages(subject);
   sessionPages(subject);
   portalPages(subject);
   historyPages(subject);

@@ -135,16 +135,15 @@ export function passkeyPages(
         });
         await steps.proceed(ctx, visit, showing);
       } catch (error) {
-        const problem = passkeyProblem(error);
-        await renderSetUp(ctx, visit, account, { name, errors: [problem] });
+        if (!(error instanceof IdentityError)) throw error;
+        await renderSetUp(ctx, visit, account, { name, errors: [passkeyProblem(error)] });
       }
     }),
   );
 }
 
-/** What a person is told of a passkey that was not kept. @throws whatever is not an `IdentityError`. */
-export function passkeyProblem(error: unknown): FieldError {
-  if (!(error instanceof IdentityError)) throw error;
+/** What a person is told of a passkey that was not kept, renamed or removed. */
+export function passkeyProblem(error: IdentityError): FieldError {
   switch (error.code) {
     case 'PASSKEY_NAME':
       return { field: 'name', key: 'error.passkeyName', params: { maximum: PASSKEY_NAME_MAX_LENGTH } };
