@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
 import { PasswordQueueError, type PasswordHasher } from '../../src/identity/index.ts';
 import { startApp, type TestApp } from '../support/app.ts';
+import { Authenticator, optionsOn } from '../support/authenticator.ts';
 import { TestClock } from '../support/clock.ts';
 import { newPerson, registerRelyingParty, type Person, type RelyingParty } from '../support/relying-party.ts';
 
@@ -106,6 +107,24 @@ describe('guessing at a password', () => {
     const page = await open(owner, { prompt: 'login' });
     const entered = await owner.submit(page, { password: person.password }, '/confirm', rp.redirectUri);
     expect(arrived(entered)).toBe(true);
+    clock.advance(300);
+  });
+
+  test('by strangers everywhere keeps nobody out who has a passkey, on whatever device', async () => {
+    const { person, accountId } = await newAccount();
+    const { passkeys } = t.app.identity;
+    const authenticator = new Authenticator({ origin: t.origin });
+    const made = { accountId, binding: 'the test' };
+    const options = await passkeys.registrationOptions({ ...made, userName: 'somebody' });
+    await passkeys.register({ ...made, response: authenticator.create(options), name: 'phone' });
+    await Promise.all(Array.from({ length: 5 }, () => guess(browserAt(), person.identifier, 5)));
+    const browser = browserAt();
+    const refused = await attempt(browser, person);
+    expect(refused.status).toBe(429);
+    const href = /href="(\/interaction\/[^"]+)"/.exec(refused.text)?.[1] ?? '';
+    const page = await browser.get(new URL(href, t.origin));
+    const credential = authenticator.get(optionsOn(page.text, 'get'));
+    expect(arrived(await browser.submit(page, { credential }, '/passkey', rp.redirectUri))).toBe(true);
     clock.advance(300);
   });
 
