@@ -1,6 +1,7 @@
 /**
  * `npm run timing [tries]`: whether the time of an answer tells accounts apart. 500 tries of each case unless told otherwise; the medians
- * of cases that must look alike are within 5 % of each other, or it ends with 1. Run it alone on the machine.
+ * of cases that must look alike are within 5 % of each other, or it ends with 1. Run it alone on the machine, or before everything else on it
+ * (`chrt -r 10 npm run timing`).
  */
 import { randomInt } from 'node:crypto';
 import { connectPg } from '../../src/platform/db/pg.ts';
