@@ -127,6 +127,7 @@ beforeAll(async () => {
   await factors(accountId);
   await codes(accountId);
   await proofing();
+  await domicile(accountId);
   await ownPages();
   await otherDevices(accountId);
   await signOut(accountId);
@@ -271,6 +272,25 @@ async function ownPages(): Promise<void> {
   };
   await crawl(account);
   expect(seen.size).toBeGreaterThan(3);
+}
+
+/** Says where they live, and is known by an upstream identity provider. */
+async function domicile(accountId: AccountId): Promise<void> {
+  const street = '示例街道芦苇路七号';
+  hide('street', street);
+  await t.app.identity.addresses.set(accountId, { locality: '杭州市', street_address: street });
+  const subject = 'subject-at-the-national-provider';
+  hide('upstream subject', subject);
+  await t.app.identity.federation.signIn({
+    upstream: 'national',
+    issuer: 'https://national.example',
+    trustFramework: 'urn:example:national',
+    subject,
+    method: 'fed',
+    level: 0,
+    person: undefined,
+    at: new Date(),
+  });
 }
 
 /** Is asked by a portal without a browser, and shows a code to a phone. */

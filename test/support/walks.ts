@@ -10,12 +10,29 @@ import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
 import { UserAgent } from '../../src/demo/user-agent.ts';
 import type { TestApp } from './app.ts';
 import { Authenticator } from './authenticator.ts';
+import { fictional, statementOf } from './proofing.ts';
 import { newPerson, registerRelyingParty, signIn, type Person, type RelyingParty } from './relying-party.ts';
 
 /** Pages that the templates can make: `views/<name>.eta`. */
 export const VIEWS: readonly string[] = globSync('views/*.eta')
   .map((file) => basename(file, '.eta'))
   .filter((name) => name !== 'layout');
+
+/** Where people are known from: the register of invented ones, and a provider that never answers. */
+export const SOURCES = {
+  authorities: [{ driver: 'fictional' }],
+  upstreams: [
+    {
+      id: 'national',
+      name: { 'zh-CN': '国家网络身份认证公共服务（示例）', en: 'National identity (example)' },
+      issuer: 'http://127.0.0.1:9',
+      clientId: 'yinxin',
+      clientSecret: 'never used by anybody',
+      acr: { high: { proofing: 3, method: 'fedmfa' } },
+      claims: { name: 'name', number: 'id_number', documentKind: '=resident-id' },
+    },
+  ],
+};
 
 /** What people are sent from and to, on one installation. */
 export interface Surroundings {
@@ -224,6 +241,76 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await page.fill('#code', code);
     await press(page, '/otp');
     await look('otp-refused');
+  },
+
+  async 'proving who one is'(visitor) {
+    const { t, rp, page, look } = visitor;
+    // Those who walked here before held the same documents.
+    await t.app.db.query('DELETE FROM verified_documents');
+    const need = (level: number) => ({
+      scope: 'openid',
+      claims: JSON.stringify({
+        id_token: { acr: { essential: true, value: `urn:yinxin:loa:${level}` } },
+      }),
+    });
+    const { name, number, third } = statementOf(fictional('李华'));
+    const fill = async () => {
+      await page.fill('#name', name);
+      await page.fill('#number', number);
+      await page.fill('#value', third.value);
+      await press(page, '/proofing');
+    };
+    const first = await newAccount(visitor);
+    await page.goto((await rp.begin(need(3))).url.href);
+    await enter({ ...visitor, look: async () => undefined }, first.person);
+    await look('proofing');
+    await press(page, '/proofing');
+    await look('proofing-problems');
+    await page.click('a[href$="kind=other"]');
+    await look('proofing-kinds');
+    await page.click('a[href$="kind=passport"]');
+    await look('proofing-passport');
+    await page.goBack();
+    await page.click('a[href$="kind=resident-id"]');
+    await fill();
+    await look('live-check-next');
+    await page.click('main a.button');
+    await look('live-check');
+    await page.click('button[value="refused"]');
+    await look('live-check-done');
+    await page.click('main a.button');
+    await look('live-check-outcome');
+
+    const options = { wanted: 2, returnUri: `${t.origin}/` } as const;
+    await t.app.identity.proofing.compare(first.accountId, statementOf(fictional('李华')), options);
+    await page.goto((await rp.begin(need(3))).url.href);
+    await enter({ ...visitor, look: async () => undefined }, first.person);
+    await look('proofing-live');
+
+    const second = await newAccount(visitor);
+    await page.goto((await rp.begin(need(2))).url.href);
+    await enter({ ...visitor, look: async () => undefined }, second.person);
+    await fill();
+    await look('proofing-taken');
+
+    const known = await newAccount(visitor);
+    await t.app.identity.federation.prove(known.accountId, {
+      upstream: 'national',
+      issuer: 'http://127.0.0.1:9',
+      trustFramework: 'urn:example:national',
+      subject: known.accountId,
+      method: 'fed',
+      level: 2,
+      person: { document: { kind: 'resident-id', number: fictional('张三').number }, name: '张三' },
+      at: new Date(),
+    });
+    await page.goto((await rp.begin()).url.href);
+    await enter({ ...visitor, look: async () => undefined }, known.person);
+    await page.click('button[value="allow"]');
+    await page.waitForURL(`${rp.redirectUri}**`);
+    await page.goto((await rp.begin({ prompt: 'login' })).url.href);
+    await page.goto(`${page.url().split('?')[0]}?way=upstream`);
+    await look('upstream');
   },
 
   async 'a sign-in by phone, on the screen and on the phone'(visitor) {
