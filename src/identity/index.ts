@@ -56,7 +56,7 @@ export {
   type Passkey,
   type Passkeys,
 } from './credentials/passkeys.ts';
-export type { CrossDevice, Place } from './credentials/cross-device.ts';
+export { carriedFactors, type CrossDevice, type Place } from './credentials/cross-device.ts';
 export type { TakeOnce } from './credentials/passkey-challenges.ts';
 export type { Federation } from './federation/federation.ts';
 export {

@@ -2,6 +2,7 @@
 import Router from '@koa/router';
 import type Provider from 'oidc-provider';
 import {
+  carriedFactors,
   deviceNameOf,
   IdentityError,
   labelOf,
@@ -67,7 +68,9 @@ export function crossDeviceRoutes(parts: CrossDeviceParts): Middleware {
       return undefined;
     }
     const now = Math.floor(clock.now().getTime() / 1000);
-    const fresh = methodsOf(factors).some((method) => now - (factors[method] ?? 0) <= within);
+    // An approval from elsewhere is none to build another on.
+    const shown = carriedFactors(factors);
+    const fresh = methodsOf(shown).some((method) => now - (shown[method] ?? 0) <= within);
     if (fresh) return { accountId, account: labelOf(account), factors };
     sendToSignIn(ctx, config.issuer, CROSS_DEVICE_PATH, { anew: true });
     return undefined;

@@ -164,6 +164,19 @@ describe('a sign-in on a screen', () => {
     expect((await second.look()).url.href.startsWith(rp.redirectUri)).toBe(true);
   });
 
+  test('is no ground for approving the next one: what was shown on the first phone gets no fresher on the way', async () => {
+    const person = await newAccount();
+    const phone = await phoneOf(person);
+    clock.advance(850);
+    const first = await screen();
+    const question = await open(phone, first.address);
+    await phone.submit(question, { decision: 'allow', number: numberOn(await first.look()) }, '/phone');
+    expect((await first.look()).url.href.startsWith(rp.redirectUri)).toBe(true);
+    clock.advance(60);
+    const next = await screen();
+    expect(has(await open(first.browser, next.address), '/confirm')).toBe(true);
+  });
+
   test('reaches what the phone has shown and no more: it is no factor of its own', async () => {
     const person = await newAccount();
     const { accountId } = person;

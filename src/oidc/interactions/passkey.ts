@@ -57,7 +57,13 @@ export function passkeyPages(
         options: JSON.stringify(options),
         offer: false,
       };
-      render(ctx, 'passkey', visit, { passkey, others, errors });
+      render(ctx, 'passkey', visit, {
+        passkey,
+        account: labelOf(account),
+        otherHref: `${visit.base}?other=yes`,
+        others,
+        errors,
+      });
     },
   };
   // Before the others: nothing that a page can ask for is stronger.
