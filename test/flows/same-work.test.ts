@@ -34,7 +34,8 @@ const open = async (browser: UserAgent) => browser.get((await rp.begin()).url, r
 
 /** Everything about an answer that a stranger sees, with what differs by chance, and what the stranger typed, left out. */
 function seen({ status, headers, text, url }: Page, typed: string): object {
-  const random = /[\w-]{43,}|[0-9a-f]{32}|\/interaction\/[\w-]+|nonce[-="']+[\w+/=-]{20,}/g;
+  const random =
+    /[\w-]{43,}|[0-9a-f]{32}|\/interaction\/[\w-]+|nonce[-="']+[\w+/=-]{20,}|data-seconds="\d+"|\b\d\d:\d\d\b/g;
   const plain = (words: string) => words.replaceAll(`value="${typed}"`, 'TYPED').replace(random, 'RANDOM');
   return {
     status,
