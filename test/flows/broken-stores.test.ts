@@ -5,6 +5,7 @@ import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
 import type { AccountId } from '../../src/platform/ids.ts';
 import { startApp, type TestApp } from '../support/app.ts';
 import { TestClock } from '../support/clock.ts';
+import { Authenticator, optionsOn } from '../support/authenticator.ts';
 import { createInstruments } from '../support/instruments.ts';
 import { newPerson, registerRelyingParty, type Person, type RelyingParty } from '../support/relying-party.ts';
 
@@ -126,6 +127,43 @@ describe('with each store call broken in turn', () => {
       const fields = { ...person, passwordAgain: person.password };
       return { person, browser, run: () => browser.submit(page, fields, '/register', rp.redirectUri) };
     });
+  });
+
+  test('a sign-in by passkey', async () => {
+    const { person, accountId } = await newAccount();
+    const { passkeys } = t.app.identity;
+    const authenticator = new Authenticator({ origin: t.origin, counter: 'counts' });
+    const made = authenticator.create(
+      await passkeys.registrationOptions({ accountId, binding: 'b', userName: 'x' }),
+    );
+    await passkeys.register({ accountId, binding: 'b', response: made, name: 'key' });
+    const calls = await breakEach(async () => {
+      const browser = new UserAgent();
+      const page = await open(browser);
+      const credential = authenticator.get(optionsOn(page.text, 'get'));
+      return { person, browser, run: () => browser.submit(page, { credential }, '/passkey', rp.redirectUri) };
+    });
+    expect(calls).toEqual(expect.arrayContaining(['database query UPDATE passkeys']));
+    // What broke on the way has given nobody a copy.
+    expect((await passkeys.list(accountId))[0]?.suspendedAt).toBeUndefined();
+  });
+
+  test('a sign-in that was approved on a phone', async () => {
+    const { person } = await newAccount();
+    const phone = new UserAgent();
+    await phone.submit(await phone.get(`${t.origin}/approvals`), { ...person }, '/sign-in');
+    const calls = await breakEach(async () => {
+      const browser = new UserAgent();
+      const screen = await browser.submit(await open(browser), {}, '/phone');
+      const [, address = ''] = /href="([^"]+\/phone\/xdr_[^"]+)"/.exec(screen.text) ?? [];
+      const question = await phone.submit(await phone.get(address), {}, '/phone/open');
+      const numbered = await browser.get(screen.url);
+      const [, number = ''] = /class="number"><strong>(\d\d)</.exec(numbered.text) ?? [];
+      const done = await phone.submit(question, { decision: 'allow', number }, '/phone');
+      expect(done.status).toBe(200);
+      return { person, browser, run: () => browser.get(screen.url, rp.redirectUri) };
+    });
+    expect(calls).toEqual(expect.arrayContaining(['database query UPDATE cross_device_requests']));
   });
 
   test('a wrong password', async () => {
