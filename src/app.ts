@@ -8,6 +8,7 @@ import { consoleRoutes } from './console/routes.ts';
 import { liveCheckRoutes } from './demo/live-check.ts';
 import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
 import { outboxRoute } from './console/outbox.ts';
+import { recoveryStopRoute } from './console/recovery-stop.ts';
 import {
   createAccountCache,
   createAuthorities,
@@ -194,6 +195,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       messages,
       serviceName: SERVICE_NAME,
       issuer: config.issuer,
+      recoveryWaitHours: config.recoveryWaitHours,
       passkeyAuthorities: config.passkeyAuthorities,
       takeOnce: (name, ttlSeconds) => store.putOnce('PasskeyChallenge', name, '1', ttlSeconds),
       authorities: authorities.all,
@@ -334,6 +336,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
         pages,
       }),
     );
+    koa.use(recoveryStopRoute({ pages, forms, identity }));
     if (development) koa.use(outboxRoute({ pages, outbox: development }));
     koa.use(oidc.middleware);
 

@@ -8,6 +8,16 @@ export interface AuditEvents {
   'account.factor-removed': { method: string };
   'account.recovery-codes-made': { codes: number };
   'account.recovery-code-used': { left: number };
+  'account.recovery-started': { readyAt: string };
+  'account.recovery-stopped': { by: 'word' | 'sign-in' };
+  /** What was shown for it, and what it took away. */
+  'account.recovered': {
+    shown: readonly string[];
+    secondFactorsRemoved: boolean;
+    proofingLowered: boolean;
+  };
+  'account.identifier-set': { kind: string; replaced: boolean };
+  'account.identifier-removed': { kind: string };
   'account.state-changed': { state: string };
   'account.sessions-ended': { reason: string; sessions: number };
   'account.proofed': { level: number; method: string };

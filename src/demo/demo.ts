@@ -10,6 +10,7 @@ import { createLogger } from '../platform/logger.ts';
 import { developmentSecrets } from '../platform/secrets.ts';
 import { provision } from '../provision.ts';
 import { fictionalWorld, PEOPLE, SEAL_DESK } from './fictional.ts';
+import { startGateway } from './gateway.ts';
 import { walk } from './walk.ts';
 
 export interface DemoOptions {
@@ -36,7 +37,14 @@ export async function runDemo({ env, ports, once, stopped }: DemoOptions): Promi
     guangdong: `http://localhost:${ports.guangdong}`,
     sealDesk: SEAL_DESK_ORIGIN,
   };
+  const server = env['DATABASE_URL'] !== undefined;
+  // In server mode there is no page with the messages: a gateway that delivers nothing takes them, and they are printed.
+  const gateway =
+    server && env['SMS_GATEWAY_URL'] === undefined
+      ? await startGateway((to, words) => once || say(`\n  to ${to}: ${words}`))
+      : undefined;
   const settings = toConfig({
+    ...gateway?.env,
     OUTBOUND_NETWORKS: '127.0.0.0/8,::1/128',
     HOST: '127.0.0.1',
     ...developmentSecrets(env['KEYS_DIRECTORY'] ?? 'keys', true),
@@ -64,12 +72,14 @@ export async function runDemo({ env, ports, once, stopped }: DemoOptions): Promi
         }),
       );
     printTable(origins);
+    if (!gateway && !once) say(`\n  Messages to phones and mailboxes are on ${origins.issuer}/outbox`);
     if (once) {
       const directory = join(config.dataDirectory, 'demo');
       exitCode = (await walk({
         app,
         origins,
         sealDesk: { clientId: SEAL_DESK, secret: secrets[SEAL_DESK] ?? '' },
+        inbox: gateway ?? origins.issuer,
         directory,
         say,
       }))
@@ -87,6 +97,7 @@ export async function runDemo({ env, ports, once, stopped }: DemoOptions): Promi
     for (const child of portals) child.kill('SIGTERM');
     await Promise.all(portals.map((child) => ended(child)));
     await app?.stop();
+    await gateway?.close();
   }
   return exitCode;
 }

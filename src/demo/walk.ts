@@ -8,9 +8,12 @@ import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import * as oidc from 'openid-client';
 import type { App } from '../app.ts';
 import { PEOPLE, SEAL_NAME } from './fictional.ts';
+import { readCode, type Inbox } from './outbox.ts';
 import { UserAgent, type Page } from './user-agent.ts';
 
 export interface WalkOptions {
+  /** Where the citizen's messages arrive. */
+  readonly inbox: Inbox;
   readonly app: Pick<App, 'db' | 'identity'>;
   readonly origins: {
     readonly issuer: string;
@@ -39,7 +42,7 @@ export async function walk(options: WalkOptions): Promise<boolean> {
 
     const [{ hash = '' } = {}, accountId = ''] = await register(citizen);
     proved(
-      'A citizen registered',
+      'A citizen registered with a phone number that a code has checked',
       `password kept as ${hash.split('$').slice(0, 4).join('$')}$..., phone number encrypted`,
     );
 
@@ -109,7 +112,7 @@ export async function walk(options: WalkOptions): Promise<boolean> {
     return false;
   }
 
-  /** Registers at the page that Zhejiang leads to, on a browser of its own. @returns what is stored of the password, and the account. */
+  /** Registers at the page that Zhejiang leads to, on a browser of its own, with the code that comes to the phone. @returns what is stored of the password, and the account. */
   async function register(person: {
     identifier: string;
     password: string;
@@ -117,10 +120,14 @@ export async function walk(options: WalkOptions): Promise<boolean> {
     const browser = new UserAgent();
     const signInPage = await browser.get(`${origins.zhejiang}/login`);
     const registerPage = await browser.get(`${signInPage.url.href}/register`);
+    const { identifier, password } = person;
+    const codePage = await browser.submit(registerPage, { identifier }, '/register');
+    const code = await readCode(options.inbox, `+86${identifier}`);
+    const passwordPage = await browser.submit(codePage, { code }, '/register/code');
     const consentPage = await browser.submit(
-      registerPage,
-      { ...person, passwordAgain: person.password },
-      '/register',
+      passwordPage,
+      { password, passwordAgain: password },
+      '/register/password',
     );
     subjectOn(await browser.submit(consentPage, { decision: 'allow' }, '/consent'));
     const accountId = await app.identity.find(person.identifier);

@@ -8,7 +8,7 @@ import { newId, type AccountId } from '../platform/ids.ts';
 import type { EncryptedTable } from '../rotation/index.ts';
 import type { Assurable, Method } from './assurance.ts';
 import { IdentityError } from './errors.ts';
-import { masked } from './messages/address.ts';
+import { identifierOf, masked, type Address, type Channel } from './messages/address.ts';
 import { parseIdentifier, type Identifier, type IdentifierKind } from './identifiers.ts';
 
 export interface Account extends Assurable {
@@ -31,9 +31,14 @@ export interface Accounts {
   /**
    * Opens an account with one identifier, in the transaction of the reason for it.
    * @param options.verified Whether the identifier was shown to be the person's own.
+   * @param options.language In which the holder is told what happens to the account.
    * @throws {IdentityError} IDENTIFIER_TAKEN
    */
-  open(tx: Queryable, identifier: Identifier, options: { readonly verified: boolean }): Promise<AccountId>;
+  open(
+    tx: Queryable,
+    identifier: Identifier,
+    options: { readonly verified: boolean; readonly language?: string | undefined },
+  ): Promise<AccountId>;
   /** Opens an account that no identifier leads to: its person comes by an upstream identity provider. */
   openWithoutIdentifier(tx: Queryable): Promise<AccountId>;
   /**
@@ -41,12 +46,32 @@ export interface Accounts {
    * account is being closed into the other.
    */
   absorb(tx: Queryable, from: AccountId, into: AccountId): Promise<void>;
+  /**
+   * Gives an account an identifier, in place of one of the same kind if it has one.
+   * @param options.verified Whether it was shown to be the person's own.
+   * @returns the identifier that it took the place of.
+   * @throws {IdentityError} IDENTIFIER_TAKEN: by another account.
+   */
+  assign(
+    tx: Queryable,
+    accountId: string,
+    identifier: Identifier,
+    options: { readonly verified: boolean },
+  ): Promise<Identifier | undefined>;
+  /** Takes an identifier from an account. @returns it. */
+  withdraw(tx: Queryable, accountId: string, kind: IdentifierKind): Promise<Identifier | undefined>;
+  /** What an active account can be signed in with and how sure it is whose it is; nobody changes it until the transaction ends. */
+  lock(tx: Queryable, accountId: string): Promise<Assurable | undefined>;
   /** Locks or unlocks an account. A locked one is found by nobody. */
   setState(accountId: string, state: 'active' | 'locked', actor: string): Promise<void>;
   /** The account, if it exists and is active. */
   account(id: string): Promise<Account | undefined>;
   /** The active account that an identifier leads to. A text that is no identifier costs the same look-up. */
   find(identifier: string): Promise<AccountId | undefined>;
+  /** The active account to whose holder an address was shown to belong. The work is the same whether there is one. */
+  findByAddress(address: Address): Promise<AccountId | undefined>;
+  /** Whether an address leads to any account, shown to be the holder's or not, locked ones included. */
+  isTaken(address: Address): Promise<boolean>;
   /** The account that an identifier leads to, locked ones included: for operators. */
   findInAnyState(identifier: string): Promise<AccountId | undefined>;
 }
@@ -74,10 +99,21 @@ const METHOD_CONDITIONS: Readonly<Partial<Record<Method, string>>> = {
   recovery: 'EXISTS (SELECT 1 FROM recovery_codes r WHERE r.account_id = a.id AND r.used_at IS NULL)',
   fed: 'EXISTS (SELECT 1 FROM upstream_links u WHERE u.account_id = a.id)',
   fedmfa: 'EXISTS (SELECT 1 FROM upstream_links u WHERE u.account_id = a.id AND u.two_factors)',
+  sms: verifiedIdentifier('phone'),
+  email: verifiedIdentifier('email'),
 };
-const METHODS_COLUMN = `array_remove(ARRAY[${Object.entries(METHOD_CONDITIONS)
-  .map(([method, condition]) => `CASE WHEN ${condition} THEN '${method}' END`)
-  .join(', ')}], NULL) AS methods`;
+
+function verifiedIdentifier(kind: 'phone' | 'email'): string {
+  return `EXISTS (SELECT 1 FROM account_identifiers v WHERE v.account_id = a.id AND v.kind = '${kind}' AND v.verified_at IS NOT NULL)`;
+}
+
+/** @param channels Those by which this installation can send a code. */
+function methodsColumn(channels: ReadonlySet<Channel>): string {
+  const cases = Object.entries(METHOD_CONDITIONS)
+    .filter(([method]) => (method !== 'sms' && method !== 'email') || channels.has(method))
+    .map(([method, condition]) => `CASE WHEN ${condition} THEN '${method}' END`);
+  return `array_remove(ARRAY[${cases.join(', ')}], NULL) AS methods`;
+}
 
 interface AccountRow {
   readonly id: AccountId;
@@ -113,30 +149,76 @@ export function createAccounts(parts: {
   clock: Clock;
   audit: AuditLog;
   dataKeys: DataKeys;
+  /** By which codes can be sent to people. */
+  channels: ReadonlySet<Channel>;
 }): Accounts {
   const { db, clock, audit } = parts;
+  const methods = methodsColumn(parts.channels);
   const blindIndex = createBlindIndex(parts.dataKeys, IDENTIFIERS.indexes.blind_index.purpose);
   const cipher = createCipher(parts.dataKeys, IDENTIFIERS.values.value.purpose);
 
-  async function lookUp(text: string): Promise<{ id: AccountId; state: string } | undefined> {
-    const identifier = parseIdentifier(text) ?? NOBODY;
-    const [row] = await db.query<{ id: AccountId; state: string }>(
-      `SELECT a.id, a.state FROM account_identifiers i JOIN accounts a ON a.id = i.account_id
+  async function lookUp(
+    identifier: Identifier,
+  ): Promise<{ id: AccountId; state: string; verified: boolean } | undefined> {
+    const [row] = await db.query<{ id: AccountId; state: string; verified: boolean }>(
+      `SELECT a.id, a.state, i.verified_at IS NOT NULL AS verified
+         FROM account_identifiers i JOIN accounts a ON a.id = i.account_id
         WHERE i.kind = $1 AND i.blind_index = ANY($2)`,
       [identifier.kind, blindIndex.all(indexed(identifier))],
     );
     return row;
   }
 
-  async function insert(tx: Queryable): Promise<AccountId> {
+  async function insert(tx: Queryable, language?: string): Promise<AccountId> {
     const at = clock.now();
     const accountId = newId('acc', at);
-    await tx.query(`INSERT INTO accounts (id, state, created_at) VALUES ($1, 'active', $2)`, [accountId, at]);
+    await tx.query(`INSERT INTO accounts (id, state, created_at, language) VALUES ($1, 'active', $2, $3)`, [
+      accountId,
+      at,
+      language ?? null,
+    ]);
     return accountId;
   }
 
+  async function withdraw(
+    tx: Queryable,
+    accountId: string,
+    kind: IdentifierKind,
+  ): Promise<Identifier | undefined> {
+    const [row] = await tx.query<{ value: Uint8Array }>(
+      'DELETE FROM account_identifiers WHERE account_id = $1 AND kind = $2 RETURNING value',
+      [accountId, kind],
+    );
+    return row && { kind, value: Buffer.from(cipher.decrypt(row.value, accountId)).toString('utf8') };
+  }
+
+  const assign: Accounts['assign'] = async (tx, accountId, identifier, { verified }) => {
+    await blindIndex.lock(tx, indexed(identifier));
+    const [taken] = await tx.query<{ account_id: string }>(
+      'SELECT account_id FROM account_identifiers WHERE kind = $1 AND blind_index = ANY($2)',
+      [identifier.kind, blindIndex.all(indexed(identifier))],
+    );
+    if (taken && taken.account_id !== accountId)
+      throw new IdentityError('IDENTIFIER_TAKEN', 'This identifier has an account already.');
+    const before = await withdraw(tx, accountId, identifier.kind);
+    const at = clock.now();
+    await tx.query(
+      `INSERT INTO account_identifiers (kind, blind_index, account_id, value, created_at, verified_at)
+         VALUES ($1, $2, $3, $4, $5, $6)`,
+      [
+        identifier.kind,
+        blindIndex.current(indexed(identifier)),
+        accountId,
+        cipher.encrypt(Buffer.from(identifier.value), accountId),
+        at,
+        verified ? at : null,
+      ],
+    );
+    return before?.value === identifier.value ? undefined : before;
+  };
+
   return {
-    openWithoutIdentifier: insert,
+    openWithoutIdentifier: (tx) => insert(tx),
 
     async absorb(tx, from, into) {
       const rows = await tx.query<{ kind: IdentifierKind; value: Uint8Array }>(
@@ -155,28 +237,19 @@ export function createAccounts(parts: {
         await tx.query(`DELETE FROM ${table} WHERE account_id = $1`, [from]);
     },
 
-    async open(tx, identifier, { verified }) {
-      await blindIndex.lock(tx, indexed(identifier));
-      const taken = await tx.query(
-        'SELECT 1 FROM account_identifiers WHERE kind = $1 AND blind_index = ANY($2)',
-        [identifier.kind, blindIndex.all(indexed(identifier))],
+    assign,
+    withdraw,
+    async lock(tx, accountId) {
+      const [row] = await tx.query<{ proofing: number; methods: Method[] }>(
+        `SELECT a.proofing, ${methods} FROM accounts a WHERE a.id = $1 AND a.state = 'active' FOR UPDATE OF a`,
+        [accountId],
       );
-      if (taken.length > 0)
-        throw new IdentityError('IDENTIFIER_TAKEN', 'This identifier has an account already.');
-      const at = clock.now();
-      const accountId = await insert(tx);
-      await tx.query(
-        `INSERT INTO account_identifiers (kind, blind_index, account_id, value, created_at, verified_at)
-           VALUES ($1, $2, $3, $4, $5, $6)`,
-        [
-          identifier.kind,
-          blindIndex.current(indexed(identifier)),
-          accountId,
-          cipher.encrypt(Buffer.from(identifier.value), accountId),
-          at,
-          verified ? at : null,
-        ],
-      );
+      return row;
+    },
+
+    async open(tx, identifier, { verified, language }) {
+      const accountId = await insert(tx, language);
+      await assign(tx, accountId, identifier, { verified });
       return accountId;
     },
 
@@ -194,7 +267,7 @@ export function createAccounts(parts: {
 
     async account(id) {
       const rows = await db.query<AccountRow>(
-        `SELECT a.id, a.created_at, a.proofing, ${METHODS_COLUMN}, w.stands_alone, w.created_at AS password_since,
+        `SELECT a.id, a.created_at, a.proofing, ${methods}, w.stands_alone, w.created_at AS password_since,
                 i.kind, i.value, i.verified_at
            FROM accounts a LEFT JOIN account_identifiers i ON i.account_id = a.id
            LEFT JOIN password_credentials w ON w.account_id = a.id
@@ -228,12 +301,21 @@ export function createAccounts(parts: {
     },
 
     async find(text) {
-      const found = await lookUp(text);
+      const found = await lookUp(parseIdentifier(text) ?? NOBODY);
       return found?.state === 'active' ? found.id : undefined;
     },
 
+    async findByAddress(address) {
+      const found = await lookUp(identifierOf(address));
+      return found?.state === 'active' && found.verified ? found.id : undefined;
+    },
+
+    async isTaken(address) {
+      return (await lookUp(identifierOf(address))) !== undefined;
+    },
+
     async findInAnyState(text) {
-      return (await lookUp(text))?.id;
+      return (await lookUp(parseIdentifier(text) ?? NOBODY))?.id;
     },
   };
 }

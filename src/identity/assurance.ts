@@ -43,8 +43,8 @@ const METHODS = {
   pwd: { kinds: ['knowledge'], amr: ['pwd'] },
   /** One-time password by time (RFC 6238). */
   otp: { kinds: ['possession'], amr: ['otp'] },
-  sms: { kinds: ['possession'], amr: ['sms'] },
-  email: { kinds: ['knowledge'], amr: ['otp'], firstOnly: true },
+  sms: { kinds: ['possession'], amr: ['sms'], addressOnly: true },
+  email: { kinds: ['knowledge'], amr: ['otp'], firstOnly: true, addressOnly: true },
   /** A recovery code (look-up secret). */
   recovery: { kinds: ['possession'], amr: ['otp'] },
   /** Any other passkey. */
@@ -63,6 +63,8 @@ interface MethodTraits {
   readonly amr: readonly string[];
   readonly hardware?: boolean;
   readonly firstOnly?: boolean;
+  /** Shows that an address is at hand, which is what the first level says of a person: alone it reaches no other. */
+  readonly addressOnly?: boolean;
 }
 
 export type Method = keyof typeof METHODS;
@@ -227,6 +229,7 @@ function kindsOf(methods: readonly Method[], wanted: number): Set<string> {
 function showsEnough(level: Level, methods: readonly Method[]): boolean {
   return (
     kindsOf(methods, level.factors).size >= level.factors &&
+    (level.proofing < 2 || methods.some((method) => !traitsOf(method).addressOnly)) &&
     (!level.hardware || methods.some((method) => traitsOf(method).hardware))
   );
 }
@@ -262,11 +265,14 @@ function lackingFor(rank: number, account: Assurable, factors: Factors, now: num
   const level = LADDER[rank];
   if (!level) throw new TypeError(`the ladder has no level ${rank}`);
   const shown = fresh(factors, level, now);
+  // Where a code to an address is not enough by itself, it is not the first thing to ask for.
+  const begun = level.proofing < 2 || shown.some((method) => !traitsOf(method).addressOnly);
+  const able = account.methods.filter((method) => begun || !traitsOf(method).addressOnly);
   const methods = showsEnough(level, shown)
     ? []
     : level.hardware && !shown.some((method) => traitsOf(method).hardware)
       ? account.methods.filter((method) => traitsOf(method).hardware)
-      : adding(account.methods, shown, level.factors);
+      : adding(able, begun || level.factors > 1 ? shown : [], level.factors);
   return {
     acr: level.acr,
     methods,

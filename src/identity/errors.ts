@@ -16,4 +16,7 @@ export class IdentityError extends AppError<
   | 'PASSKEY_NOT_FOUND'
   | 'LAST_WAY_IN'
   | 'CROSS_DEVICE_OVER'
+  | 'RECOVERY_NOT_READY'
+  | 'ADDRESS_LAST'
+  | 'CHANNEL_MISSING'
 > {}

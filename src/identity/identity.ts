@@ -5,6 +5,7 @@ import type { DataKeys } from '../platform/data-keys.ts';
 import type { Db, Queryable } from '../platform/db/db.ts';
 import type { AccountId } from '../platform/ids.ts';
 import { createAddresses, type Addresses } from './addresses.ts';
+import { createContacts, type Contacts } from './contacts.ts';
 import { createAccounts, type Accounts } from './accounts.ts';
 import { amrOf, methodsOf, type Factors } from './assurance.ts';
 import { createOneTimeCodes, type OneTimeCodes } from './credentials/one-time-codes.ts';
@@ -21,17 +22,27 @@ import { IdentityError } from './errors.ts';
 import { createFederation, type Federation } from './federation/federation.ts';
 import type { Upstream } from './federation/upstream.ts';
 import type { MessageSender } from './messages/messages.ts';
+import { createNotices } from './notices.ts';
+import { createRecovery, type Recovery } from './recovery.ts';
 import { createDevices, type Devices } from './protection/devices.ts';
 import { parseIdentifier } from './identifiers.ts';
 import type { ProofingAuthority } from './proofing/authority.ts';
 import { createPersons, type Persons } from './proofing/persons.ts';
 import { createProofing, type Proofing } from './proofing/proofing.ts';
 
-export interface Identity extends Omit<Accounts, 'open' | 'openWithoutIdentifier' | 'absorb'> {
+/** Where the word of a notice stops a recovery. */
+export const RECOVERY_STOP_PATH = '/recovery/stop';
+
+/** What other parts of the room need of accounts, and nobody outside it. */
+type Inside = 'open' | 'openWithoutIdentifier' | 'absorb' | 'assign' | 'withdraw' | 'lock';
+
+export interface Identity extends Omit<Accounts, Inside> {
   readonly passwords: Passwords;
   readonly totp: Totp;
   readonly oneTimeCodes: OneTimeCodes;
   readonly recoveryCodes: RecoveryCodes;
+  readonly contacts: Contacts;
+  readonly recovery: Recovery;
   readonly devices: Devices;
   readonly passkeys: Passkeys;
   /** Signing in on one device by approving on another. */
@@ -44,9 +55,16 @@ export interface Identity extends Omit<Accounts, 'open' | 'openWithoutIdentifier
   check(registration: { identifier: string; password: string }): IdentityError['code'][];
   /**
    * Opens an account with one identifier and a password.
+   * @param registration.verified Whether the identifier was shown to be the person's own.
+   * @param registration.language In which the holder is told what happens to the account.
    * @throws {IdentityError} what `check` finds; IDENTIFIER_TAKEN.
    */
-  register(registration: { identifier: string; password: string }): Promise<Showing>;
+  register(registration: {
+    identifier: string;
+    password: string;
+    verified?: boolean;
+    language?: string;
+  }): Promise<Showing>;
   /** Records how sure it is who the holder is, as an operator says: 0 nothing checked, 4 in person. */
   recordProofing: Persons['attest'];
   /**
@@ -70,6 +88,8 @@ export function createIdentity(parts: {
   serviceName: string;
   /** Origin of the pages: passkeys are good there and nowhere else. */
   issuer: string;
+  /** How long a recovery without the second factor waits. */
+  recoveryWaitHours: number;
   /** Makers (PEM) of keys in hardware, whose attestations of passkeys are believed. */
   passkeyAuthorities: string | undefined;
   takeOnce: TakeOnce;
@@ -80,11 +100,26 @@ export function createIdentity(parts: {
   /** What else belongs to an account and goes with it when it is closed into another. */
   onMerge?: readonly ((tx: Queryable, from: AccountId, into: AccountId) => Promise<void>)[];
 }): Identity {
-  const { db, clock, audit } = parts;
-  const { open, openWithoutIdentifier, absorb, ...accounts } = createAccounts(parts);
+  const { db, clock, messages } = parts;
+  const notices = createNotices(parts);
+  const { audit } = notices;
+  const told = { ...parts, audit };
+  const inside = createAccounts({ ...told, channels: messages.channels });
+  const { open, openWithoutIdentifier, absorb, assign: _assign, ...rest } = inside;
+  const { withdraw: _withdraw, lock: _lock, ...accounts } = rest;
   const policy = parts.passwordPolicy ?? createPasswordPolicy({ context: [parts.serviceName] });
-  const passwords = createPasswords({ ...parts, hasher: parts.passwords, policy, accounts });
-  const persons = createPersons({ ...parts, onMerge: [absorb, ...(parts.onMerge ?? [])] });
+  const passwords = createPasswords({ ...told, hasher: parts.passwords, policy, accounts });
+  const oneTimeCodes = createOneTimeCodes(parts);
+  const recovery = createRecovery({
+    db,
+    clock,
+    notices,
+    accounts: inside,
+    passwords,
+    stopAddress: `${parts.issuer}${RECOVERY_STOP_PATH}`,
+    waitHours: parts.recoveryWaitHours,
+  });
+  const persons = createPersons({ ...told, onMerge: [absorb, ...(parts.onMerge ?? [])] });
 
   function check(registration: { identifier: string; password: string }): IdentityError['code'][] {
     const { identifier, password } = registration;
@@ -98,18 +133,20 @@ export function createIdentity(parts: {
   return {
     ...accounts,
     passwords,
-    totp: createTotp({ ...parts, issuerName: parts.serviceName }),
-    oneTimeCodes: createOneTimeCodes(parts),
-    recoveryCodes: createRecoveryCodes(parts),
-    devices: createDevices({ ...parts, account: accounts.account }),
-    passkeys: createPasskeys({ ...parts, authorities: parts.passkeyAuthorities }),
-    crossDevice: createCrossDevice(parts),
+    totp: createTotp({ ...told, issuerName: parts.serviceName }),
+    oneTimeCodes,
+    recoveryCodes: createRecoveryCodes(told),
+    contacts: createContacts({ db, notices, messages, accounts: inside, oneTimeCodes }),
+    recovery,
+    devices: createDevices({ ...told, account: accounts.account }),
+    passkeys: createPasskeys({ ...told, authorities: parts.passkeyAuthorities }),
+    crossDevice: createCrossDevice(told),
     persons,
-    proofing: createProofing({ ...parts, persons, authorities: parts.authorities ?? [] }),
+    proofing: createProofing({ ...told, persons, authorities: parts.authorities ?? [] }),
     recordProofing: persons.attest,
     addresses: createAddresses(parts),
     federation: createFederation({
-      ...parts,
+      ...told,
       persons,
       openWithoutIdentifier,
       upstreams: parts.upstreams ?? [],
@@ -126,7 +163,8 @@ export function createIdentity(parts: {
         );
       const hash = await passwords.hash(registration.password, { context: [registration.identifier] });
       const accountId = await db.transaction(async (tx) => {
-        const opened = await open(tx, identifier, { verified: false });
+        const { verified = false, language } = registration;
+        const opened = await open(tx, identifier, { verified, language });
         await passwords.set(tx, opened, hash);
         await audit.record(tx, {
           type: 'account.registered',
@@ -140,14 +178,16 @@ export function createIdentity(parts: {
     },
 
     async signedIn({ accountId, factors, clientId }) {
-      const { entry } = await db.transaction((tx) =>
-        audit.record(tx, {
+      const shown = methodsOf(factors);
+      const { entry } = await db.transaction(async (tx) => {
+        await recovery.refute(tx, accountId, shown);
+        return audit.record(tx, {
           type: 'account.signed-in',
           actor: accountId,
           subject: accountId,
-          detail: { amr: amrOf(methodsOf(factors)), clientId },
-        }),
-      );
+          detail: { amr: amrOf(shown), clientId },
+        });
+      });
       return entry.seq;
     },
   };

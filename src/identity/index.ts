@@ -1,5 +1,8 @@
 /** The identity room's door. */
-export { createIdentity, type Identity } from './identity.ts';
+export { createIdentity, RECOVERY_STOP_PATH, type Identity } from './identity.ts';
+export type { Changer, Contacts } from './contacts.ts';
+export { createNotices } from './notices.ts';
+export { recoveryStep, type RecoveryStep, type Waiting } from './recovery.ts';
 export { labelOf, type Account } from './accounts.ts';
 export { IdentityError } from './errors.ts';
 export { deviceNameOf } from './protection/device-name.ts';

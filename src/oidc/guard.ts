@@ -32,6 +32,8 @@ export interface Guard {
    * @throws {LimitError} TOO_MANY_TRIES
    */
   count(ctx: Context, act: Act, target?: Target): Promise<void>;
+  /** Whether the request comes from a device that the account knows. */
+  knowsDevice(ctx: Context, target: Target): Promise<boolean>;
   /** Why a sign-in to the account from where this request comes is unusual; usually for no reason. */
   signsOf(ctx: Context, accountId: AccountId): Promise<readonly Sign[]>;
   /** When a sign-in is finished: remembers the device, and tells the account's owner of one that is new. */
@@ -96,6 +98,10 @@ export function createGuard(parts: {
 
     async count(ctx, act, target) {
       await take(ctx, act, target);
+    },
+
+    async knowsDevice(ctx, target) {
+      return (await deviceOf(ctx, target)) !== undefined;
     },
 
     async signsOf(ctx, accountId) {

@@ -100,6 +100,8 @@ export interface Config {
   /** Seconds that a stopping process gives the requests in flight. Default 20. */
   readonly drainSeconds: number;
   readonly messages: MessageRoutes;
+  /** Hours that the recovery of an account waits whose second factor is lost. Shorter: less time to stop an impostor. Default 72. */
+  readonly recoveryWaitHours: number;
   /** Mutual TLS (RFC 8705); undefined: off, and what requests say of certificates is ignored. */
   readonly mutualTls: MutualTls | undefined;
   /**
@@ -209,6 +211,7 @@ const variables = z.object({
   PASSWORD_HASHES_IN_FLIGHT: wholeNumber(1, 256, availableParallelism()),
   PASSWORD_WAIT_SECONDS: wholeNumber(0, 60, 5),
   DOCUMENT_MAX_BYTES: wholeNumber(1024, 1_073_741_824, 67_108_864),
+  RECOVERY_WAIT_HOURS: wholeNumber(1, 720, 72),
   SMTP_URL: z
     .string()
     .regex(/^smtps?:\/\/\S+$/, 'does not begin with smtps:// or smtp://')
@@ -338,6 +341,7 @@ export function toConfig(raw: RawEnv): Settings {
     documentMaxBytes: env.DOCUMENT_MAX_BYTES,
     hotPath: env.HOT_PATH === 'on',
     drainSeconds: env.DRAIN_SECONDS,
+    recoveryWaitHours: env.RECOVERY_WAIT_HOURS,
     messages: {
       smtp:
         env.SMTP_URL === undefined || env.MAIL_FROM === undefined

@@ -18,6 +18,8 @@ export interface Language {
    * the categories of CLDR). The result is text: escaping is for the one who prints it.
    */
   t(key: string, parameters?: Readonly<Record<string, string | number>>): string;
+  /** Day, time of day and zone, as its readers write them. */
+  date(at: Date): string;
 }
 
 export interface Languages {
@@ -102,8 +104,17 @@ function toLanguage(code: string, catalogue: unknown): Language {
   if (direction !== 'ltr' && direction !== 'rtl')
     throw new TypeError(`the catalogue ${code} is written neither ltr nor rtl`);
   const fill = createFiller(code, direction);
+  const dates = new Intl.DateTimeFormat(code, {
+    year: 'numeric',
+    month: 'long',
+    day: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    timeZoneName: 'short',
+  });
   return {
     code,
+    date: (at) => dates.format(at),
     name: messages.get('language.name') ?? code,
     direction,
     t(key, parameters = {}) {

@@ -20,7 +20,8 @@ export type IdPrefix =
   | 'pra'
   | 'lnk'
   | 'upl'
-  | 'proc';
+  | 'proc'
+  | 'rcv';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 export type AccountId = Id<'acc'>;
 export type OrganisationId = Id<'org'>;

@@ -2,8 +2,9 @@
  * Durable outboxes: what is to be delivered is written down first, delivered at once, repeated with growing pauses, and after the last try
  * kept in a list from which an operator can send it again. Of all processes one delivers an item; one that dies leaves it to the others.
  */
+import { AsyncResource } from 'node:async_hooks';
 import type { Clock } from './clock.ts';
-import type { Db, Transaction } from './db/db.ts';
+import type { Db, Queryable } from './db/db.ts';
 import { newId, type Id, type IdPrefix } from './ids.ts';
 import type { Logger } from './logger.ts';
 
@@ -24,7 +25,7 @@ export interface Outbox<Item> {
    * Writes an item down. When it resolves, or `tx` commits, it will be delivered even if this process dies.
    * @param tx The transaction of the change that the item belongs to.
    */
-  enqueue(item: Item, tx?: Transaction): Promise<void>;
+  enqueue(item: Item, tx?: Queryable): Promise<void>;
   /** Begins to deliver, what other processes left included. @param deliver Rejects when the item was not accepted. */
   start(deliver: (item: Item, id: string) => Promise<void>): void;
   /** Lets deliveries that are being made end. */
@@ -132,8 +133,8 @@ export function createOutbox<Item extends object>(
     } while (again && inFlight.size < plan.parallel);
   }
 
-  /** One look at a time in each process; an item that arrives meanwhile makes it look once more. */
-  function wake(): void {
+  /** One look at a time in each process; an item that arrives meanwhile makes it look once more. What is done belongs to no request. */
+  const wake = AsyncResource.bind(() => {
     again = true;
     if (!deliver || filling) return;
     filling = fill(deliver)
@@ -144,20 +145,20 @@ export function createOutbox<Item extends object>(
         filling = undefined;
         if (again) wake();
       });
-  }
+  });
 
   return {
-    async enqueue(item, tx) {
+    async enqueue(item, tx = db) {
       const now = clock.now();
       const id: Id<IdPrefix> = newId(plan.prefix, now);
       const values = plan.values(item, id);
       const names = ['id', 'next_attempt_at', ...plan.columns].join(', ');
       const places = plan.columns.map((_, i) => `$${i + 3}`).join(', ');
-      await (tx ?? db).query(
+      await tx.query(
         `INSERT INTO ${table} (state, attempts, created_at, ${names}) VALUES ('waiting', 0, $2, $1, $2, ${places})`,
         [id, now, ...values],
       );
-      if (tx) tx.afterCommit(wake);
+      if (tx.afterCommit) tx.afterCommit(wake);
       else wake();
     },
     start(attempt) {

@@ -1,13 +1,20 @@
 /** Each call to a store that a sign-in makes, broken in turn: whatever fails, nobody is signed in by it. */
 import { TOTP, Secret } from 'otpauth';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readCode } from '../../src/demo/outbox.ts';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
 import type { AccountId } from '../../src/platform/ids.ts';
 import { startApp, type TestApp } from '../support/app.ts';
 import { TestClock } from '../support/clock.ts';
 import { Authenticator, optionsOn } from '../support/authenticator.ts';
 import { createInstruments } from '../support/instruments.ts';
-import { newPerson, registerRelyingParty, type Person, type RelyingParty } from '../support/relying-party.ts';
+import {
+  newPerson,
+  newPhonePerson,
+  registerRelyingParty,
+  type Person,
+  type RelyingParty,
+} from '../support/relying-party.ts';
 
 const clock = new TestClock(new Date());
 const instruments = createInstruments();
@@ -122,10 +129,50 @@ describe('with each store call broken in turn', () => {
   test('a registration', async () => {
     await breakEach(async () => {
       const browser = new UserAgent();
-      const page = await browser.get(`${(await open(browser)).url.href}/register`);
-      const person = newPerson();
-      const fields = { ...person, passwordAgain: person.password };
-      return { person, browser, run: () => browser.submit(page, fields, '/register', rp.redirectUri) };
+      const person = newPhonePerson();
+      const address = await browser.get(`${(await open(browser)).url.href}/register`);
+      const sent = await browser.submit(address, { identifier: person.identifier }, '/register');
+      const code = await readCode(t.origin, `+86${person.identifier}`);
+      const page = await browser.submit(sent, { code }, '/register/code');
+      const fields = { password: person.password, passwordAgain: person.password };
+      return {
+        person,
+        browser,
+        run: () => browser.submit(page, fields, '/register/password', rp.redirectUri),
+      };
+    });
+  });
+
+  test('a sign-in by a code', async () => {
+    await breakEach(async () => {
+      const browser = new UserAgent();
+      const person = newPhonePerson();
+      await t.app.identity.register({ ...person, verified: true });
+      const address = await browser.get(`${(await open(browser)).url.href}/code`);
+      const sent = await browser.submit(address, { identifier: person.identifier }, '/code');
+      const code = await readCode(t.origin, `+86${person.identifier}`);
+      return { person, browser, run: () => browser.submit(sent, { code }, '/code/enter', rp.redirectUri) };
+    });
+  });
+
+  test('a recovery', async () => {
+    await breakEach(async () => {
+      const browser = new UserAgent();
+      const person = newPhonePerson();
+      await t.app.identity.register({ ...person, verified: true });
+      const address = await browser.get(`${(await open(browser)).url.href}/recover`);
+      const sent = await browser.submit(address, { identifier: person.identifier }, '/recover');
+      const code = await readCode(t.origin, `+86${person.identifier}`);
+      const page = await browser.submit(sent, { code }, '/recover/code');
+      const fields = {
+        password: 'a new lantern for the ferry',
+        passwordAgain: 'a new lantern for the ferry',
+      };
+      return {
+        person,
+        browser,
+        run: () => browser.submit(page, fields, '/recover/password', rp.redirectUri),
+      };
     });
   });
 

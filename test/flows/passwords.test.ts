@@ -1,10 +1,27 @@
 /** Passwords over real HTTP: what people see when many sign in at once, and what a new password must be. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BrowserContext } from 'playwright-core';
+import { readCode } from '../../src/demo/outbox.ts';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
 import { startApp, type TestApp } from '../support/app.ts';
 import { openBrowser } from '../support/chromium.ts';
-import { newPerson, registerRelyingParty, type RelyingParty } from '../support/relying-party.ts';
+import {
+  newPerson,
+  newPhonePerson,
+  registerRelyingParty,
+  type Person,
+  type RelyingParty,
+} from '../support/relying-party.ts';
+
+let people = 0;
+
+/** The page on which a registration chooses a password: the address is checked. */
+async function toPassword(t: TestApp, browser: UserAgent, signInPage: Page, { identifier }: Person) {
+  const address = await browser.get(`${signInPage.url.href}/register`);
+  const sent = await browser.submit(address, { identifier }, '/register');
+  const to = identifier.includes('@') ? identifier : `+86${identifier}`;
+  return browser.submit(sent, { code: await readCode(t.origin, to) }, '/register/code');
+}
 
 describe('when too many people sign in', () => {
   let t: TestApp;
@@ -63,27 +80,25 @@ describe('when too many people sign in', () => {
     expect(second.url.href.startsWith(rp.redirectUri)).toBe(true);
   });
 
-  test('a registration keeps what was typed too', async () => {
+  test('a registration keeps its checked address too', async () => {
     const forms = await Promise.all(
       Array.from({ length: 5 }, async () => {
         const browser = new UserAgent();
+        const person = newPhonePerson();
         const page = await browser.get((await rp.begin()).url);
-        return { browser, page: await browser.get(`${page.url.href}/register`) };
+        return { browser, person, page: await toPassword(t, browser, page, person) };
       }),
     );
     const answers = await Promise.all(
-      forms.map(({ browser, page }) => {
-        const person = newPerson();
-        const fields = { ...person, passwordAgain: person.password };
-        return browser
-          .submit(page, fields, '/register', rp.redirectUri)
-          .then((answer) => ({ answer, person }));
+      forms.map(async ({ browser, person, page }) => {
+        const fields = { password: person.password, passwordAgain: person.password };
+        return { person, answer: await browser.submit(page, fields, '/register/password', rp.redirectUri) };
       }),
     );
     const refused = answers.filter(({ answer }) => answer.status === 503);
     expect(refused.length).toBeGreaterThan(0);
     for (const { answer, person } of refused) {
-      expect(answer.forms[0]?.fields).toMatchObject({ identifier: person.identifier, password: '' });
+      expect(answer.forms[0]?.fields).toMatchObject({ username: `+86${person.identifier}`, password: '' });
       expect(await t.app.identity.find(person.identifier)).toBeUndefined();
     }
   });
@@ -105,17 +120,15 @@ describe('a new password', () => {
   test.each([
     ['too short', 'kx8-j2p', '至少需要 15 个字符'],
     ['that everybody would try', 'password1234567', '太常见'],
-    ['made of the user name', 'lin.xiaoyu1988lin.xiaoyu', '太常见'],
+    ['made of the address', 'lin.xiaoyu1988lin.xiaoyu', '太常见'],
     ['made of the name of the service', 'yinxin2024yinxin', '太常见'],
   ])('%s is refused at registration with what to do', async (_what, password, words) => {
     const browser = new UserAgent();
     const page = await browser.get((await rp.begin()).url);
-    const form = await browser.get(`${page.url.href}/register`);
-    const answer = await browser.submit(
-      form,
-      { identifier: 'lin.xiaoyu1988', password, passwordAgain: password },
-      '/register',
-    );
+    people += 1;
+    const person = { identifier: `lin.xiaoyu1988+${people}@example.cn`, password };
+    const form = await toPassword(t, browser, page, person);
+    const answer = await browser.submit(form, { password, passwordAgain: password }, '/register/password');
     expect(answer.status).toBe(422);
     expect(answer.text).toContain(words);
     expect(answer.text).not.toContain(`"${password}"`);
@@ -238,9 +251,12 @@ describe('in a browser with scripts', () => {
     const page = await browser.newPage();
     await page.goto((await rp.begin()).url.href);
     await page.getByRole('link', { name: '注册' }).click();
+    await page.getByLabel('手机号或邮箱').fill('typed-once@example.cn');
+    await page.getByRole('button', { name: '发送验证码' }).click();
+    await page.getByLabel('验证码', { exact: true }).fill(await readCode(t.origin, 'typed-once@example.cn'));
+    await page.getByRole('button', { name: '继续' }).click();
     const password = page.getByLabel('设置密码', { exact: true });
     const type = () => password.getAttribute('type');
-    await page.getByLabel('手机号或用户名').fill('typed-once');
     await password.fill('a heron at the weir');
     expect(await page.getByLabel('再次输入密码').isVisible()).toBe(false);
     expect(await type()).toBe('password');
@@ -253,7 +269,7 @@ describe('in a browser with scripts', () => {
     await page.getByRole('button', { name: '创建账号' }).click();
     const body = new URLSearchParams((await sent).postData() ?? '');
     expect(body.get('passwordAgain')).toBe('a heron at the weir');
-    await expect.poll(() => t.app.identity.find('typed-once')).toMatch(/^acc_/);
+    await expect.poll(() => t.app.identity.find('typed-once@example.cn')).toMatch(/^acc_/);
     await page.close();
   });
 });

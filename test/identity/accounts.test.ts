@@ -26,6 +26,7 @@ beforeAll(async () => {
   });
   identity = createIdentity({
     messages: recordedMessages(),
+    recoveryWaitHours: 72,
     ...rooms,
     dataKeys: toDataKeys(createSecretKey(randomBytes(32))),
     passwords,

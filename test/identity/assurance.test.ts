@@ -150,11 +150,32 @@ describe('assurance', () => {
   });
 
   test('a code by e-mail is a way in, and no second factor', () => {
-    expect(of({}, account(3, ['pwd', 'email']), { email: ago(1) })).toEqual({ kind: 'reached', acr: loa(2) });
+    expect(of({}, account(3, ['pwd', 'email']), { email: ago(1) })).toEqual({ kind: 'reached', acr: loa(1) });
     expect(
       of({ levels: [loa(3)], essential: true }, account(3, ['email', 'otp']), { email: ago(1), otp: ago(1) }),
     ).toEqual(stepUp(3, { enrolment: true }));
     expect(secondFactors(account(1, ['pwd', 'email', 'otp']), ['pwd'])).toEqual(['otp']);
+  });
+
+  test('codes to addresses alone reach the first level, whoever holds the account and however many addresses there are', () => {
+    const proofed = account(4, ['pwd', 'sms', 'email']);
+    for (const shown of [{ sms: ago(1) }, { email: ago(1) }, { sms: ago(1), email: ago(1) }]) {
+      expect(of({}, proofed, shown)).toEqual({ kind: 'reached', acr: loa(1) });
+      // The password first: where a code to an address is not enough, another one is not asked for.
+      expect(of({ levels: [loa(2)], essential: true }, proofed, shown)).toEqual(
+        stepUp(2, { methods: ['pwd'] }),
+      );
+    }
+    expect(of({ levels: [loa(3)] }, proofed, {})).toEqual(stepUp(3, { methods: ['pwd'] }));
+    expect(of({ levels: [loa(3)] }, proofed, { pwd: ago(1) })).toEqual(stepUp(3, { methods: ['sms'] }));
+    expect(of({ levels: [loa(3)] }, proofed, { pwd: ago(1), sms: ago(1) })).toEqual({
+      kind: 'reached',
+      acr: loa(3),
+    });
+    // Where there is nothing else, something is set up.
+    expect(of({ levels: [loa(2)] }, account(4, ['sms', 'email']), { sms: ago(1) })).toEqual(
+      stepUp(2, { enrolment: true }),
+    );
   });
 
   test('an account has shown all that it can, or not', () => {

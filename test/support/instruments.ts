@@ -47,7 +47,8 @@ export function createInstruments(): Instruments {
               return result;
             });
           }
-          if (name === 'listen' || name === 'close' || isBackground(args[0])) return call.apply(target, args);
+          if (['listen', 'close', 'afterCommit'].includes(String(name)) || isBackground(args[0]))
+            return call.apply(target, args);
           try {
             pass(`${port} ${String(name)}${port === 'database' ? ` ${summary(String(args[0]))}` : ''}`);
           } catch (error) {

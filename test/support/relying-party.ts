@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import * as oidc from 'openid-client';
 import type { App } from '../../src/app.ts';
 import type { PortalRegistration } from '../../src/portals/index.ts';
+import { readCode, type Inbox } from '../../src/demo/outbox.ts';
 import type { Page, UserAgent } from '../../src/demo/user-agent.ts';
 
 export interface RelyingParty {
@@ -104,6 +105,28 @@ let people = 0;
 export function newPerson(): Person {
   people += 1;
   return { identifier: `person-${process.pid}-${people}`, password: `a quiet word ${people} by the river` };
+}
+
+/** A person with a phone number that nobody has. */
+export function newPhonePerson(): Person {
+  const { password } = newPerson();
+  const number = `${process.pid % 1000}`.padStart(3, '0') + String(people).padStart(5, '0');
+  return { identifier: `199${number}`, password };
+}
+
+/** Registers on the way to a portal: an address, the code that came to the inbox, a password. @returns the page after it. */
+export async function registerByCode(
+  inbox: Inbox,
+  browser: UserAgent,
+  signInPage: Page,
+  { identifier, password }: Person,
+  until?: string,
+): Promise<Page> {
+  const addressPage = await browser.get(`${signInPage.url.origin}${signInPage.url.pathname}/register`);
+  const codePage = await browser.submit(addressPage, { identifier }, '/register');
+  const to = identifier.includes('@') ? identifier : `+86${identifier}`;
+  const passwordPage = await browser.submit(codePage, { code: await readCode(inbox, to) }, '/register/code');
+  return browser.submit(passwordPage, { password, passwordAgain: password }, '/register/password', until);
 }
 
 /** Takes a browser from a portal's request to its callback: signs in if asked, agrees if asked. */

@@ -6,6 +6,7 @@ import { globSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Secret, TOTP } from 'otpauth';
 import type { BrowserContext, Page } from 'playwright-core';
+import { readCode, readMessage } from '../../src/demo/outbox.ts';
 import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
 import { UserAgent } from '../../src/demo/user-agent.ts';
 import type { TestApp } from './app.ts';
@@ -100,6 +101,14 @@ async function enter({ page, look }: Visitor, person: Person): Promise<void> {
   await press(page, '/sign-in');
 }
 
+/** Sends a new password. Where scripts run it can be looked at in place of being typed twice. */
+async function choose(page: Page, password: string, action: string): Promise<void> {
+  await page.fill('#password', password);
+  const again = page.locator('#passwordAgain');
+  if (await again.isVisible()) await again.fill(password);
+  await press(page, action);
+}
+
 async function newAccount({ t }: Surroundings, identifier?: string) {
   const person = { ...newPerson(), ...(identifier === undefined ? {} : { identifier }) };
   return { person, ...(await t.app.identity.register(person)) };
@@ -124,11 +133,17 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await look('register-problems');
     const person = { ...newPerson(), identifier: newPhone() };
     await page.fill('#identifier', person.identifier);
-    await page.fill('#password', person.password);
-    // Where scripts run it can be looked at in place of being typed twice.
-    const again = page.locator('#passwordAgain');
-    if (await again.isVisible()) await again.fill(person.password);
     await press(page, '/register');
+    await look('register-code');
+    await page.fill('#code', '12');
+    await press(page, '/register/code');
+    await look('register-code-wrong');
+    await page.fill('#code', await readCode(t.origin, `+86${person.identifier}`));
+    await press(page, '/register/code');
+    await look('register-password');
+    await choose(page, 'short', '/register/password');
+    await look('register-password-short');
+    await choose(page, person.password, '/register/password');
     await look('consent');
     await page.click('button[value="allow"]');
     // Chromium holds `form-action` against the redirect after the POST: arriving proves that the policy allows the portal.
@@ -153,11 +168,63 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await page.goto((await rp.begin()).url.href);
     await enter(visitor, person);
     await look('new-password');
-    await page.fill('#password', 'k8j2p9qx');
-    const again = page.locator('#passwordAgain');
-    if (await again.isVisible()) await again.fill('k8j2p9qx');
-    await press(page, '/new-password');
+    await choose(page, 'k8j2p9qx', '/new-password');
     await look('new-password-problems');
+  },
+
+  async 'signing in by a code, codes as second factors, and recovery'(visitor) {
+    const { t, rp, page, look } = visitor;
+    const person = { ...newPerson(), identifier: newPhone() };
+    const { accountId } = await t.app.identity.register({ ...person, verified: true });
+    await t.app.identity.recordProofing(accountId, { level: 3, method: 'counter' }, 'system');
+    await page.goto((await rp.begin({ acr_values: 'urn:yinxin:loa:3' })).url.href);
+    await page.click('a[href$="/code"]');
+    await look('code-address');
+    await press(page, '/code');
+    await look('code-address-problem');
+    await page.fill('#identifier', person.identifier);
+    await press(page, '/code');
+    await look('code');
+    await page.fill('#code', await readCode(t.origin, `+86${person.identifier}`));
+    await press(page, '/code/enter');
+    await look('confirm-after-code');
+
+    await t.app.identity.recoveryCodes.generate(accountId);
+    await page.goto((await rp.begin({ acr_values: 'urn:yinxin:loa:3', prompt: 'login' })).url.href);
+    await enter(visitor, person);
+    await look('send-code');
+    await press(page, '/sms/resend');
+    await look('code-as-second-factor');
+    await page.click('a[href*="way=recovery"]');
+    await look('recovery-code');
+    await press(page, '/recovery-code');
+    await look('recovery-code-problem');
+
+    await page.goto((await rp.begin()).url.href);
+    await page.click('a[href$="/recover"]');
+    await look('recover-address');
+    const email = `c${newPhone()}@example.cn`;
+    const other = await t.app.identity.register({ ...newPerson(), identifier: email, verified: true });
+    await t.app.identity.recoveryCodes.generate(other.accountId);
+    await page.fill('#identifier', email);
+    await press(page, '/recover');
+    await page.fill('#code', await readCode(t.origin, email));
+    await press(page, '/recover/code');
+    await look('recover-factor');
+    await press(page, '/recover/factor');
+    await look('recover-factor-problem');
+    await press(page, '/recover/lost');
+    await look('recover-wait');
+    await page.goto(`${t.origin}/recovery/stop`);
+    await look('recovery-stop');
+    await press(page, '/recovery/stop');
+    await look('recovery-stop-problem');
+    const notice = await readMessage(t.origin, email, /recovery\/stop/);
+    await page.fill('#word', /(?:[0-9a-z]{4}-){3}[0-9a-z]{4}/.exec(notice)?.[0] ?? '');
+    await press(page, '/recovery/stop');
+    await look('recovery-stopped');
+    await page.goto(`${t.origin}/outbox`);
+    await look('outbox');
   },
 
   async 'optional information and a single act, another account, confirming'(visitor) {

@@ -52,6 +52,8 @@ export interface CodeRequest {
   readonly message: 'code' | 'nothing' | MessageKind;
   /** BCP 47 tag of a catalogue. */
   readonly language: string;
+  /** Whether it is asked for from a device that the account knows: then strangers have used up none of its codes. */
+  readonly knownDevice?: boolean;
 }
 
 export interface Sending {
@@ -107,10 +109,10 @@ export function createOneTimeCodes(parts: {
     keys.map((key) => createHmac('sha256', key).update(slot).update(code).digest());
 
   /** Counts a sending to an address, unless it comes too soon after the one before. */
-  async function mayBeSent(tx: Transaction, { to, purpose }: CodeRequest): Promise<Sending> {
+  async function mayBeSent(tx: Transaction, { to, purpose, knownDevice }: CodeRequest): Promise<Sending> {
     const now = clock.now();
     const address = indexOf.current(`${to.channel}:${to.value}`);
-    const { audience } = PURPOSES[purpose];
+    const audience = knownDevice === true ? 'holder' : PURPOSES[purpose].audience;
     const [counted] = await tx.query<{ next_at: Date }>(
       `INSERT INTO one_time_code_pauses AS p (address, audience, sent, since, next_at)
          VALUES ($1, $2, 1, $3, $3::timestamptz + make_interval(secs => ($5::int[])[1]))

@@ -1,19 +1,17 @@
 /**
  * Recovery codes (look-up secrets, NIST SP 800-63B-4, section 3.1.2): ten codes on paper for the day on which a phone is lost. Each is good
- * once. They have 80 random bits, so a digest needs neither salt nor key.
+ * once.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { AuditLog } from '../../audit/index.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Db, Transaction } from '../../platform/db/db.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import { IdentityError } from '../errors.ts';
+import { newPaperCode, printed, readPaperCode } from './paper-code.ts';
 import type { Showing } from './showing.ts';
 
 export const RECOVERY_CODES = 10;
-const CODE_BYTES = 10;
-/** Crockford's base 32: no letter that is taken for a digit. */
-const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
 export interface RecoveryCodes {
   /**
@@ -36,7 +34,7 @@ export function createRecoveryCodes(parts: { db: Db; clock: Clock; audit: AuditL
   const { db, clock, audit } = parts;
 
   async function generateIn(tx: Transaction, accountId: AccountId): Promise<string[]> {
-    const codes = Array.from({ length: RECOVERY_CODES }, newCode);
+    const codes = Array.from({ length: RECOVERY_CODES }, newPaperCode);
     // Two sets made at once would stand side by side.
     await tx.query('SELECT id FROM accounts WHERE id = $1 FOR UPDATE', [accountId]);
     await tx.query('DELETE FROM recovery_codes WHERE account_id = $1', [accountId]);
@@ -51,7 +49,7 @@ export function createRecoveryCodes(parts: { db: Db; clock: Clock; audit: AuditL
       subject: accountId,
       detail: { codes: RECOVERY_CODES },
     });
-    return codes.map((code) => code.replaceAll(/(.{4})(?=.)/g, '$1-'));
+    return codes.map(printed);
   }
 
   return {
@@ -59,7 +57,7 @@ export function createRecoveryCodes(parts: { db: Db; clock: Clock; audit: AuditL
       tx ? generateIn(tx, accountId) : db.transaction((own) => generateIn(own, accountId)),
 
     async check({ accountId, code }) {
-      const plain = normalised(code);
+      const plain = readPaperCode(code);
       const at = clock.now();
       const id = await db.transaction(async (tx) => {
         const [taken] = await tx.query<{ account_id: AccountId }>(
@@ -108,25 +106,6 @@ async function leftOf(db: Pick<Db, 'query'>, accountId: string): Promise<number>
     [accountId],
   );
   return row?.n ?? 0;
-}
-
-function newCode(): string {
-  let bits = 0n;
-  for (const byte of randomBytes(CODE_BYTES)) bits = (bits << 8n) | BigInt(byte);
-  let code = '';
-  for (let i = 0; i < (CODE_BYTES * 8) / 5; i++, bits >>= 5n) code = ALPHABET[Number(bits & 31n)] + code;
-  return code;
-}
-
-/** What people type for the same code: other letters' forms, and those that Crockford's alphabet leaves out for their likeness. */
-function normalised(text: string): string {
-  return text
-    .slice(0, 100)
-    .normalize('NFKC')
-    .toLowerCase()
-    .replaceAll(/[\s\p{Pd}]/gu, '')
-    .replaceAll('o', '0')
-    .replaceAll(/[il]/g, '1');
 }
 
 function digestOf(accountId: string, code: string): Buffer {

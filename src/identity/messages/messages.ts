@@ -5,7 +5,7 @@
 import { createCipher } from '../../platform/cipher.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
-import type { Db, Transaction } from '../../platform/db/db.ts';
+import type { Db, Queryable } from '../../platform/db/db.ts';
 import type { Languages } from '../../platform/i18n.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { createOutbox, Unacceptable, type Outbox, type Undelivered } from '../../platform/outbox.ts';
@@ -33,7 +33,7 @@ export interface MessageSender {
    * Sends a message, in the background, at least once.
    * @param tx The transaction of what it tells: it is sent if that commits.
    */
-  send(message: Message, tx?: Transaction): Promise<void>;
+  send(message: Message, tx?: Queryable): Promise<void>;
 }
 
 /** A message in its words, as a carrier takes it. */

@@ -1,4 +1,4 @@
-/** What messages say: words of the catalogue, without a link that a stranger could imitate and without a name. Pure. */
+/** What messages say: words of the catalogue, without a name. Pure. */
 import type { Language } from '../../platform/i18n.ts';
 import type { Channel } from './address.ts';
 
@@ -12,8 +12,22 @@ export const MESSAGE_KINDS = [
   'registrationTaken',
   'newDevice',
   'newUnknownDevice',
+  'addressTaken',
+  'passwordChanged',
+  'factorAdded',
+  'factorRemoved',
+  'recoveryCodesMade',
+  'recoveryCodeUsed',
+  'recoveryStarted',
+  'recoveryStopped',
+  'recoveryFinished',
+  'addressChanged',
+  'addressRemoved',
 ] as const;
 export type MessageKind = (typeof MESSAGE_KINDS)[number];
+
+/** Parameters that are points in time (ISO 8601). */
+const DATES = ['at', 'until'];
 
 /** Puts a message into words. A text message begins with the service's name and has no subject to speak of. */
 export function compose(
@@ -23,7 +37,9 @@ export function compose(
   parameters: Readonly<Record<string, string | number>>,
 ): { subject: string; text: string } {
   const service = language.t('service.name');
-  const filled = { ...parameters, service };
+  const filled: Record<string, string | number> = { ...parameters, service };
+  for (const name of DATES)
+    if (typeof filled[name] === 'string') filled[name] = language.date(new Date(filled[name]));
   const subject = language.t(`message.${kind}.subject`, filled);
   const words = language.t(`message.${kind}.text`, filled);
   const text =

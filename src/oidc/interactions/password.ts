@@ -31,6 +31,8 @@ export function passwordPages(
     render(ctx, 'sign-in', visit, {
       action: `${visit.base}/sign-in`,
       registerHref: `${visit.base}/register`,
+      codeHref: `${visit.base}/code`,
+      recoverHref: `${visit.base}/recover`,
       values: { identifier },
       ...Object.assign({}, ...brought),
       errors,

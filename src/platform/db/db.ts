@@ -10,11 +10,12 @@ export interface Queryable {
   query<R extends object = Row>(sql: string, parameters?: readonly unknown[]): Promise<R[]>;
   /** Runs several statements without parameters, as migrations are written. */
   script(sql: string): Promise<void>;
+  /** In a transaction: runs `act` once it has committed, and never if it does not. */
+  afterCommit?(act: () => void): void;
 }
 
 /** One transaction. */
 export interface Transaction extends Queryable {
-  /** Runs `act` once the transaction has committed, and never if it does not. */
   afterCommit(act: () => void): void;
 }
 

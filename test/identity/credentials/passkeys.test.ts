@@ -50,6 +50,7 @@ beforeAll(async () => {
     issuer: origin,
     passkeyAuthorities: undefined,
     takeOnce,
+    recoveryWaitHours: 72,
   });
   passkeys = identity.passkeys;
 });

@@ -41,6 +41,7 @@ async function identityWith(
   opened.push(hasher);
   const identity = createIdentity({
     messages: recordedMessages(),
+    recoveryWaitHours: 72,
     ...rooms,
     dataKeys,
     passwords: hasher,
