@@ -93,11 +93,12 @@ async function install(
   const redis = await connectRedis(places.redisUrl, logger);
   const store = createRedisStore(redis, config.redisKeyPrefix);
   const { accountId: model } = await identity.register({ identifier: 'scale-model', password: PASSWORD });
-  const [{ hash } = { hash: '' }] = await db.query<{ hash: string }>(
-    'SELECT hash FROM password_credentials WHERE account_id = $1',
+  const [password] = await db.query<Password>(
+    'SELECT hash, pepper FROM password_credentials WHERE account_id = $1',
     [model],
   );
-  const ids = await populate(accounts, { db, store, dataKeys, hash });
+  if (!password) throw new TypeError('the model has a password');
+  const ids = await populate(accounts, { db, store, dataKeys, password });
   await db.script('VACUUM ANALYZE');
   await db.script('CHECKPOINT');
   return {
@@ -113,12 +114,18 @@ async function install(
   };
 }
 
+/** Everybody's. */
+interface Password {
+  readonly hash: string;
+  readonly pepper: string;
+}
+
 /** Writes the accounts as the rooms would have, many to a statement. */
 async function populate(
   accounts: number,
-  parts: { db: Db; store: OidcStore; dataKeys: DataKeys; hash: string },
+  parts: { db: Db; store: OidcStore; dataKeys: DataKeys; password: Password },
 ): Promise<(n: number) => AccountId> {
-  const { db, store, dataKeys, hash } = parts;
+  const { db, store, dataKeys, password } = parts;
   const identifierIndex = createBlindIndex(dataKeys, 'account-identifier');
   const identifierCipher = createCipher(dataKeys, 'field/account-identifier');
   const documentIndex = createBlindIndex(dataKeys, 'verified-document');
@@ -150,9 +157,9 @@ async function populate(
         ],
       );
       await tx.query(
-        `INSERT INTO password_credentials (account_id, hash, created_at)
-           SELECT id, $2, now() FROM unnest($1::text[]) AS id`,
-        [ids, hash],
+        `INSERT INTO password_credentials (account_id, hash, pepper, created_at)
+           SELECT id, $2, $3, now() FROM unnest($1::text[]) AS id`,
+        [ids, password.hash, password.pepper],
       );
       await tx.query(
         `INSERT INTO verified_documents (account_id, number_index, kind, record, evidence_id, verified_at)
