@@ -194,9 +194,10 @@ async function dataKeys([act, ...rest]: string[], env: RawEnv): Promise<number> 
     const counted = await rotation.count();
     for (const { name, records } of counted) {
       const sum = [...records.values()].reduce((total, n) => total + n, 0);
-      print(
-        `${name} ${sum} records${[...records].map(([id, n]) => `, ${n} under ${id || 'a key not named'}`).join('')}`,
+      const shares = [...records].map(
+        ([id, n]) => `, ${n} (${Math.floor((100 * n) / sum)} %) under ${id || 'a key that they do not name'}`,
       );
+      print(`${name} ${sum} records${shares.join('')}`);
     }
     for (const key of await rotation.keys()) {
       const standing = key.current

@@ -85,7 +85,7 @@ test('a rotation that is killed in the middle loses nothing and goes on where it
   const status = await runProcess(['data-keys'], { ...env, DATA_KEY: second['DATA_KEY'] });
   expect(status.code).toBe(0);
   expect(status.output).toContain(
-    `account_identifiers ${PEOPLE} records, ${PEOPLE} under ${after.current.id}\n`,
+    `account_identifiers ${PEOPLE} records, ${PEOPLE} (100 %) under ${after.current.id}\n`,
   );
   expect(status.output).toMatch(new RegExp(`key ${after.current.id} encrypts\\n$`));
   const [found, opened] = [

@@ -265,7 +265,9 @@ describe.each(Object.entries(DRIVERS))('on %s', (_driver, open) => {
     await insert(toDataKeys(a), 0, 30);
     const rotation = await start(toDataKeys(b, [a]));
     rotation.start();
-    await expect.poll(async () => (await rotation.keys()).map(({ empty }) => empty)).toEqual([false, true]);
+    await expect
+      .poll(async () => (await rotation.keys()).map(({ empty }) => empty), { timeout: 20_000 })
+      .toEqual([false, true]);
     expect(await readAll(toDataKeys(b))).toEqual(new Set([idOf(b)]));
     await rotation.stop();
     const shown = await rotation.metrics.registry.metrics();
