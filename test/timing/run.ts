@@ -26,18 +26,24 @@ function shuffle<T>(list: readonly T[]): T[] {
   return shuffled;
 }
 
+const options = { shuffle, pauseMs: 10 };
+
 const services = await startServices();
 const database = `timing_${process.pid}`;
 const admin = connectPg(services.databaseUrl, { poolSize: 1, logger: silentLogger });
 await admin.script(`CREATE DATABASE ${database}`);
 const databaseUrl = new URL(services.databaseUrl);
 databaseUrl.pathname = `/${database}`;
-const stage = await openStage({ databaseUrl: databaseUrl.href, redisUrl: services.redisUrl });
+const stage = await openStage({
+  databaseUrl: databaseUrl.href,
+  redisUrl: services.redisUrl,
+  tries: tries + WARM_UP,
+});
 let apart = 0;
 try {
   for (const [scene, cases] of Object.entries(stage.scenes)) {
-    await compare(cases, WARM_UP, shuffle);
-    const figures = await compare(cases, tries, shuffle);
+    await compare(cases, WARM_UP, options);
+    const figures = await compare(cases, tries, options);
     say(`${scene}, ${tries} tries each:`);
     for (const { name, median, difference } of figures) {
       const percent = `${difference >= 0 ? '+' : ''}${(difference * 100).toFixed(1)} %`;
