@@ -71,6 +71,18 @@ export type Method = keyof typeof METHODS;
 
 const traitsOf = (method: Method): MethodTraits => METHODS[method];
 
+/** Methods that a sign-in can begin with: an account with none of them lets nobody in. */
+export const FIRST_FACTORS: ReadonlySet<Method> = new Set([
+  'hwk',
+  'swk',
+  'pwd',
+  'sms',
+  'email',
+  'mca',
+  'fed',
+  'fedmfa',
+]);
+
 /** When each method was last shown, in seconds since 1970. */
 export type Factors = Readonly<Partial<Record<Method, number>>>;
 

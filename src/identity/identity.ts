@@ -139,7 +139,7 @@ export function createIdentity(parts: {
     contacts: createContacts({ db, notices, messages, accounts: inside, oneTimeCodes }),
     recovery,
     devices: createDevices({ ...told, account: accounts.account }),
-    passkeys: createPasskeys({ ...told, authorities: parts.passkeyAuthorities }),
+    passkeys: createPasskeys({ ...told, accounts: inside, authorities: parts.passkeyAuthorities }),
     crossDevice: createCrossDevice(told),
     persons,
     proofing: createProofing({ ...told, persons, authorities: parts.authorities ?? [] }),

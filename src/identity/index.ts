@@ -38,6 +38,7 @@ export type { TotpSetup } from './credentials/totp.ts';
 export {
   amrOf,
   decide,
+  FIRST_FACTORS,
   fullyShown,
   LADDER,
   mayAddFactor,

@@ -35,6 +35,7 @@ const TOLD: Readonly<Partial<Record<AuditEventType, MessageKind>>> = {
   'account.factor-removed': 'factorRemoved',
   'passkey.registered': 'factorAdded',
   'passkey.removed': 'factorRemoved',
+  'passkey.suspended': 'passkeySuspended',
   'account.recovery-codes-made': 'recoveryCodesMade',
   'account.recovery-code-used': 'recoveryCodeUsed',
 };

@@ -23,6 +23,8 @@ import type { DataKeys } from '../../platform/data-keys.ts';
 import { isUniqueViolation, only, type Db } from '../../platform/db/db.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import type { EncryptedTable } from '../../rotation/index.ts';
+import type { Accounts } from '../accounts.ts';
+import { FIRST_FACTORS } from '../assurance.ts';
 import { IdentityError } from '../errors.ts';
 import type { Showing } from './showing.ts';
 import { createPasskeyChallenges, type ChallengePurpose, type TakeOnce } from './passkey-challenges.ts';
@@ -157,12 +159,13 @@ export function createPasskeys(parts: {
   clock: Clock;
   audit: AuditLog;
   dataKeys: DataKeys;
+  accounts: Pick<Accounts, 'lock'>;
   takeOnce: TakeOnce;
   issuer: string;
   serviceName: string;
   authorities: string | undefined;
 }): Passkeys {
-  const { db, clock, audit, issuer } = parts;
+  const { db, clock, audit, issuer, accounts } = parts;
   // A passkey is good for this host and no other, and only pages of this very origin may use it.
   const rpID = new URL(issuer).hostname;
   const cipher = createCipher(parts.dataKeys, PASSKEYS.values.name.purpose);
@@ -450,20 +453,15 @@ export function createPasskeys(parts: {
     async remove(accountId, id) {
       await db.transaction(async (tx) => {
         // Two that are removed at once cannot each count on the other.
-        await tx.query('SELECT id FROM accounts WHERE id = $1 FOR UPDATE', [accountId]);
+        await accounts.lock(tx, accountId);
         const removed = await tx.query<{ suspended_at: Date | null }>(
           `DELETE FROM passkeys WHERE account_id = $1 AND encode(sha256(credential_id), 'hex') = $2
             RETURNING suspended_at`,
           [accountId, id],
         );
         if (removed.length === 0) throw notFound();
-        const { others } = only(
-          await tx.query<{ others: boolean }>(
-            `SELECT EXISTS (SELECT FROM password_credentials WHERE account_id = $1)
-                 OR EXISTS (SELECT FROM passkeys WHERE account_id = $1 AND suspended_at IS NULL) AS others`,
-            [accountId],
-          ),
-        );
+        const left = await accounts.lock(tx, accountId);
+        const others = left?.methods.some((method) => FIRST_FACTORS.has(method)) ?? false;
         // One that is suspended lets nobody in, and may go at any time.
         if (!others && only(removed).suspended_at === null)
           throw new IdentityError('LAST_WAY_IN', 'Without this passkey nobody could sign in to the account.');

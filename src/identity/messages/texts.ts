@@ -16,6 +16,7 @@ export const MESSAGE_KINDS = [
   'passwordChanged',
   'factorAdded',
   'factorRemoved',
+  'passkeySuspended',
   'recoveryCodesMade',
   'recoveryCodeUsed',
   'recoveryStarted',

@@ -1,6 +1,7 @@
 /** What a sign-in asks for next. Pure: the pages only carry out what is decided here. */
 import {
   decide,
+  FIRST_FACTORS,
   fullyShown,
   LADDER,
   mayAddFactor,
@@ -114,15 +115,3 @@ function reliesOnShortPassword({ account, shownNow }: Standing): boolean {
   const methods = methodsOf(shownNow);
   return methods.includes('pwd') && account?.password?.standsAlone === false && !showsTwo(methods);
 }
-
-/** Methods that a person whose session stands can begin with. */
-const FIRST_FACTORS: ReadonlySet<Method> = new Set([
-  'hwk',
-  'swk',
-  'pwd',
-  'sms',
-  'email',
-  'mca',
-  'fed',
-  'fedmfa',
-]);

@@ -8,6 +8,7 @@ import {
   type Identity,
   type Passkeys,
 } from '../../../src/identity/index.ts';
+import { createAccounts } from '../../../src/identity/accounts.ts';
 import { derToPem, distinguishedName } from '../../../src/pki/index.ts';
 import { toDataKeys } from '../../../src/platform/data-keys.ts';
 import { issue, issueCa, type Holder } from '../../pki/support.ts';
@@ -23,6 +24,7 @@ let identity: Identity;
 let passkeys: Passkeys;
 const taken = new Set<string>();
 let people = 0;
+const messages = recordedMessages();
 
 const takeOnce = async (name: string) => {
   if (taken.has(name)) return false;
@@ -31,7 +33,16 @@ const takeOnce = async (name: string) => {
 };
 
 function open(authorities?: string): Passkeys {
-  return createPasskeys({ ...rooms, dataKeys, issuer: origin, serviceName: '印信', authorities, takeOnce });
+  const accounts = createAccounts({ ...rooms, dataKeys, channels: new Set() });
+  return createPasskeys({
+    ...rooms,
+    dataKeys,
+    accounts,
+    issuer: origin,
+    serviceName: '印信',
+    authorities,
+    takeOnce,
+  });
 }
 
 beforeAll(async () => {
@@ -45,7 +56,7 @@ beforeAll(async () => {
     ...rooms,
     dataKeys,
     passwords,
-    messages: recordedMessages(),
+    messages,
     serviceName: '印信',
     issuer: origin,
     passkeyAuthorities: undefined,
@@ -213,6 +224,18 @@ describe('a passkey', () => {
     expect(await passkeys.list(accountId)).toHaveLength(1);
   });
 
+  test('may go where a code by text message lets its owner in', async () => {
+    const { accountId } = await identity.register({
+      identifier: '19900001234',
+      password: 'a heron at the weir',
+      verified: true,
+    });
+    const { id } = await enrol(accountId, new Authenticator({ origin }));
+    await rooms.db.query('DELETE FROM password_credentials WHERE account_id = $1', [accountId]);
+    await passkeys.remove(accountId, id);
+    expect((await identity.account(accountId))?.methods).toEqual(['sms']);
+  });
+
   test('that was asked for in a step-up is one of that account, by its list', async () => {
     const { accountId, authenticator } = await person();
     const { authenticator: strange } = await person();
@@ -372,6 +395,7 @@ describe('a sign-in by passkey is refused with one answer', () => {
   test('and a store that cannot be reached is not a refusal', async () => {
     const broken = createPasskeys({
       ...rooms,
+      accounts: createAccounts({ ...rooms, dataKeys, channels: new Set() }),
       dataKeys,
       issuer: origin,
       serviceName: '印信',
@@ -418,6 +442,23 @@ describe('the counter of a passkey', () => {
     await rooms.db.query('DELETE FROM password_credentials WHERE account_id = $1', [accountId]);
     await passkeys.remove(accountId, passkey.id);
   });
+});
+
+test('its owner is told of each passkey that is made, suspended or removed', async () => {
+  const { accountId } = await identity.register({
+    identifier: '19900004321',
+    password: 'a heron at the weir',
+    verified: true,
+  });
+  messages.sent.length = 0;
+  const authenticator = new Authenticator({ origin, counter: 'counts' });
+  const { id } = await enrol(accountId, authenticator);
+  await use(authenticator, { counter: 5 });
+  await use(authenticator, { counter: 4 }).catch(() => undefined);
+  await passkeys.remove(accountId, id);
+  expect(messages.sent.map(({ kind, to }) => [kind, to])).toEqual(
+    ['factorAdded', 'passkeySuspended', 'factorRemoved'].map((kind) => [kind, '+8619900004321']),
+  );
 });
 
 describe('a registration of a passkey is refused', () => {
