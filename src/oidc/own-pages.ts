@@ -1,7 +1,7 @@
 /** Our pages in the places where oidc-provider would show its own: errors, sign-out, and the form that carries an answer to a portal. */
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { errors } from 'oidc-provider';
-import type { Context, Middleware } from '../platform/http/context.ts';
+import type { Context, Middleware, WayOn } from '../platform/http/context.ts';
 import { renderErrorPage } from '../platform/http/edge.ts';
 import type { Pages } from '../platform/http/pages.ts';
 import { toPublicError } from '../platform/http/statuses.ts';
@@ -22,6 +22,8 @@ export interface OwnPages {
   /** Replaces the library's self-submitting form by our page of the same effect. */
   readonly formPages: Middleware;
   rememberOrigin(ctx: Context, clientId: string): void;
+  /** Where somebody goes on who meets an error on a page of this path: the portal is remembered by a cookie. */
+  wayOn(ctx: Context, href: string): Promise<WayOn>;
   /** The page for an interaction that is over: finished, expired, or of another browser. */
   renderExpired(ctx: Context): Promise<void>;
 }
@@ -176,6 +178,12 @@ export function createOwnPages(parts: {
         path: '/',
         overwrite: true,
       });
+    },
+
+    async wayOn(ctx, href) {
+      // Errors have brought somebody here: this must not add one.
+      const portal = await originOf(ctx).catch(() => undefined);
+      return { portal: linkTo(ctx, portal), href, formTargets: [] };
     },
 
     renderExpired,

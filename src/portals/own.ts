@@ -8,7 +8,7 @@ export const OWN_RETURN_PATH = '/signed-in';
 export function ownPortal(issuer: string): Portal {
   return {
     clientId: OWN_PORTAL,
-    name: { 'zh-CN': '我的账户', en: 'Your account' },
+    name: { 'zh-CN': '我的账号', en: 'Your account' },
     sector: OWN_PORTAL,
     state: 'approved',
     region: undefined,

@@ -9,7 +9,8 @@ import type { BrowserContext, Page } from 'playwright-core';
 import { readCode, readMessage } from '../../src/demo/outbox.ts';
 import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
 import { UserAgent } from '../../src/demo/user-agent.ts';
-import type { TestApp } from './app.ts';
+import type { RawEnv } from '../../src/platform/config.ts';
+import { lenientLimits, type TestApp } from './app.ts';
 import { Authenticator } from './authenticator.ts';
 import { fictional, statementOf } from './proofing.ts';
 import { newPerson, registerRelyingParty, signIn, type Person, type RelyingParty } from './relying-party.ts';
@@ -42,6 +43,14 @@ export interface Surroundings {
   /** A portal in its sandbox that asks for everything there is. */
   readonly kiosk: RelyingParty;
   stop(): Promise<void>;
+}
+
+/** What an installation needs for every walk: people who are invented, and limits that are soon met by whoever guesses passwords. */
+export function walkEnv(): RawEnv {
+  return {
+    IDENTITY_SOURCES: JSON.stringify(SOURCES),
+    LIMITS: JSON.stringify({ ...lenientLimits(), password: { pair: [{ tries: 4, seconds: 600 }] } }),
+  };
 }
 
 export async function surround(t: TestApp): Promise<Surroundings> {
@@ -125,8 +134,11 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await look('home');
     await page.goto((await rp.begin()).url.href);
     await look('sign-in');
-    await enter(visitor, { identifier: 'nobody-here', password: 'not the password' });
+    await enter(visitor, { ...newPerson(), password: 'not the password' });
     await look('sign-in-refused');
+    // Elder mode has left the first page behind.
+    const another = page.locator('a[href$="other=yes"]');
+    if (await another.isVisible()) await another.click();
     await page.click('a[href$="/register"]');
     await look('register');
     await press(page, '/register');
@@ -353,6 +365,19 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await page.goto((await rp.begin(need(3))).url.href);
     await enter({ ...visitor, look: async () => undefined }, first.person);
     await look('proofing-live');
+    await press(page, '/live');
+    await page.click('main a.button');
+    await page.click('button[value="confirmed"]');
+    await page.click('main a.button');
+    await look('set-up');
+    const choices = page.url();
+    await page.click('a[href$="/set-up/otp"]');
+    await look('set-up-otp');
+    await press(page, '/otp');
+    await look('set-up-otp-problem');
+    await page.goto(choices);
+    await page.click('a[href$="/set-up/passkey"]');
+    await look('set-up-passkey');
 
     const second = await newAccount(visitor);
     await page.goto((await rp.begin(need(2))).url.href);
@@ -491,6 +516,21 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await page.goto(`${t.origin}/account/sessions`);
     await press(page, '/end');
     await look('account-session-ended');
+  },
+
+  async 'too many tries'(visitor) {
+    const { rp, page, look } = visitor;
+    const { person } = await newAccount(visitor);
+    const browser = new UserAgent();
+    for (let tries = 0; tries < 4; tries += 1)
+      await browser.submit(
+        await browser.get((await rp.begin()).url),
+        { ...person, password: 'a guess' },
+        '/sign-in',
+      );
+    await page.goto((await rp.begin()).url.href);
+    await enter(visitor, person);
+    await look('limited');
   },
 
   async 'what can go wrong'(visitor) {

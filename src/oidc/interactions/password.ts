@@ -26,6 +26,7 @@ export function passwordPages(
     visit: Visit,
     identifier: string,
     errors: readonly FieldError[] = [],
+    asks: 'identifier' | 'password' = 'identifier',
   ): Promise<void> {
     const brought = await Promise.all(further.map(async (bring) => bring(visit)));
     render(ctx, 'sign-in', visit, {
@@ -33,6 +34,9 @@ export function passwordPages(
       registerHref: `${visit.base}/register`,
       codeHref: `${visit.base}/code`,
       recoverHref: `${visit.base}/recover`,
+      // Elder mode has one thing a page: the identifier, then the password.
+      asks: ctx.state.elder ? asks : 'both',
+      startHref: `${visit.base}?other=yes`,
       values: { identifier },
       ...Object.assign({}, ...brought),
       errors,
@@ -60,10 +64,15 @@ export function passwordPages(
       const form = await forms.read(ctx);
       const identifier = form.get('identifier') ?? '';
       const password = form.get('password') ?? '';
+      // Whatever the identifier, known or not, the password is asked for: the page tells nobody which.
+      if (ctx.state.elder && !form.has('password') && identifier !== '')
+        return renderSignIn(ctx, visit, identifier, [], 'password');
+      const asks = identifier === '' ? 'identifier' : 'password';
       const missing: FieldError[] = [];
       if (identifier === '') missing.push({ field: 'identifier', key: 'error.identifierMissing' });
-      if (password === '') missing.push({ field: 'password', key: 'error.passwordMissing' });
-      if (missing.length > 0) return renderSignIn(ctx, visit, identifier, missing);
+      if (password === '' && !(ctx.state.elder && asks === 'identifier'))
+        missing.push({ field: 'password', key: 'error.passwordMissing' });
+      if (missing.length > 0) return renderSignIn(ctx, visit, identifier, missing, asks);
       try {
         const showing = await guard.attempt(ctx, 'password', { typed: identifier }, () =>
           identity.passwords.authenticate({ identifier, password, signal: departure(ctx) }),
@@ -71,9 +80,10 @@ export function passwordPages(
         await steps.proceed(ctx, visit, showing);
       } catch (error) {
         if (!(error instanceof IdentityError))
-          return askToWait(ctx, error, (errors) => renderSignIn(ctx, visit, identifier, errors));
+          return askToWait(ctx, error, (errors) => renderSignIn(ctx, visit, identifier, errors, asks));
         metrics.signIns.inc({ outcome: 'refused' });
-        await renderSignIn(ctx, visit, identifier, [{ field: 'form', key: 'error.credentials' }]);
+        const wrong: FieldError = { field: 'form', key: 'error.credentials' };
+        await renderSignIn(ctx, visit, identifier, [wrong], asks);
       }
     }),
   );

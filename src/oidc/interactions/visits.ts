@@ -91,12 +91,19 @@ export function createVisits(parts: InteractionParts): Visits {
     over,
 
     visiting: (handle) => async (ctx) => {
+      const { uid = '' } = (ctx as { params?: { uid?: string } }).params ?? {};
+      ctx.state.wayOn = await ownPages.wayOn(ctx, `/interaction/${uid}`);
       const interaction = await find(ctx);
       const clientId = interaction?.params['client_id'];
       const portal = typeof clientId === 'string' ? await portals.find(clientId) : undefined;
       if (!interaction || !portal) return over(ctx);
       ctx.state.lifetime = await lifetimeOf(interaction, parts);
       const visit = { interaction, portal, base: `/interaction/${interaction.uid}` };
+      ctx.state.wayOn = {
+        portal: { name: portalName(portal, ctx.state.language.code), href: portal.homeUri },
+        href: visit.base,
+        formTargets: formTargetsOf(interaction),
+      };
       try {
         await handle(ctx, visit);
       } catch (error) {
@@ -130,8 +137,6 @@ export function createVisits(parts: InteractionParts): Visits {
     data: object,
     path = base,
   ): void {
-    // A device has no address to go back to.
-    const redirectUri = interaction.params['redirect_uri'];
     const common = {
       portal: {
         name: portalName(portal, ctx.state.language.code),
@@ -151,9 +156,15 @@ export function createVisits(parts: InteractionParts): Visits {
       { ...common, ...data },
       {
         status: problems && problems.length > 0 ? 422 : 200,
-        formTargets: typeof redirectUri === 'string' ? [new URL(redirectUri).origin] : [],
+        formTargets: formTargetsOf(interaction),
         path,
       },
     );
   }
+}
+
+/** Where the answer to a form may lead. A device has no address to go back to. */
+function formTargetsOf({ params }: Interaction): string[] {
+  const redirectUri = params['redirect_uri'];
+  return typeof redirectUri === 'string' ? [new URL(redirectUri).origin] : [];
 }

@@ -10,12 +10,25 @@ export interface RequestState {
   language: Language;
   /** Elder mode, chosen by the person: large type, fewer words, one action a page. */
   elder: boolean;
+  /** Where somebody who meets an error can go on. */
+  wayOn?: WayOn;
+  /** What the form of this request carried that is no secret: an error page can offer to send it again. */
+  typed?: Readonly<Record<string, string>>;
   /** When what the pages of this request are about ends, if it does. */
   lifetime?: Lifetime;
   /** Internet address that the request came from, proxies left out. Personal: for limits, never for a log. */
   address: string;
   /** Which part of the product answers; a closed set, for metrics and logs. */
   area: Area;
+}
+
+export interface WayOn {
+  /** The portal that they came from, if it is known. */
+  readonly portal: { readonly name: string; readonly href: string } | undefined;
+  /** The page where they were. */
+  readonly href: string;
+  /** Origins besides our own that a form sent again may lead to. */
+  readonly formTargets: readonly string[];
 }
 
 export type Area = 'pages' | 'oidc' | 'api' | 'assets' | 'operations';

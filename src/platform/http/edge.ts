@@ -95,14 +95,17 @@ function answerAsOAuth(ctx: Context, said: PublicError): void {
   });
 }
 
-/** Messages of the catalogue by status; the code and the trace id stand below them for the help desk. */
+/** Messages of the catalogue by code, or by status; the code and the trace id stand below them for the help desk. */
 export function renderErrorPage(
   ctx: Context,
   pages: Pages,
   said: PublicError,
   portal?: { name: string; href: string },
 ): void {
-  const key = PAGE_MESSAGES[said.code] ?? (said.status >= 500 ? 'serverError' : 'invalidRequest');
+  const key = pageMessageOf(said);
+  const { wayOn, typed } = ctx.state;
+  // What ended before it was done can be done again. A program's answer in between would lead a browser nowhere.
+  const again = TRY_AGAIN.has(said.status) && (ctx.method === 'POST' || ctx.method === 'GET');
   const data = {
     status: said.status,
     titleKey: `error.${key}.title`,
@@ -111,14 +114,27 @@ export function renderErrorPage(
     ...(said.status === 429 ? waitMessage(said.retryAfterSeconds ?? 60) : {}),
     code: said.code,
     traceId: ctx.state.traceId,
-    portal,
+    portal: portal ?? wayOn?.portal,
+    againForm: again && ctx.method === 'POST' && typed ? { action: ctx.path, fields: typed } : undefined,
+    againHref: again && ctx.method === 'GET' && ctx.querystring === '' ? ctx.path : wayOn?.href,
     homeHref: '/',
   };
   // Nothing on this page ends.
   delete ctx.state.lifetime;
   // The links for language and mode lead back to what can be fetched, and repeat no parameter of a request that was refused.
-  const path = ctx.method === 'GET' && ctx.querystring === '' ? ctx.path : '/';
-  pages.render(ctx, 'error', data, { status: said.status, path });
+  const path = ctx.method === 'GET' && ctx.querystring === '' ? ctx.path : (wayOn?.href ?? '/');
+  pages.render(ctx, 'error', data, { status: said.status, path, formTargets: wayOn?.formTargets ?? [] });
+}
+
+const TRY_AGAIN: ReadonlySet<number> = new Set([429, 500, 503]);
+
+/** Which words of the catalogue (`error.<word>.title`) an error page has. */
+export function pageMessageOf({ code, status }: Pick<PublicError, 'code' | 'status'>): string {
+  const known = PAGE_MESSAGES[code];
+  if (known !== undefined) return known;
+  // Codes of OAuth are written small; they speak of what a portal has sent.
+  if (/^[a-z]/.test(code)) return status >= 500 ? 'serverError' : 'invalidRequest';
+  return STATUS_MESSAGES[status] ?? (status >= 500 ? 'serverError' : 'notDone');
 }
 
 /** How long to wait, in minutes or hours and never less than it takes: a person need not count seconds. */
@@ -129,17 +145,23 @@ export function waitMessage(seconds: number): { messageKey: string; messageParam
 }
 
 const PAGE_MESSAGES: Readonly<Record<string, string>> = {
-  NOT_FOUND: 'notFound',
-  TOO_MANY_TRIES: 'tooMany',
   FORM_FROM_ELSEWHERE: 'csrf',
-  FORM_TOO_LARGE: 'tooLarge',
-  DOCUMENT_TOO_LARGE: 'tooLarge',
-  TEMPORARILY_UNAVAILABLE: 'unavailable',
   PASSWORDS_BUSY: 'busy',
   invalid_client: 'invalidClient',
   invalid_redirect_uri: 'invalidRedirectUri',
   access_denied: 'accessDenied',
   server_error: 'serverError',
+  temporarily_unavailable: 'unavailable',
+};
+
+const STATUS_MESSAGES: Readonly<Record<number, string>> = {
+  400: 'unreadable',
+  404: 'notFound',
+  405: 'notFound',
+  413: 'tooLarge',
+  415: 'unreadable',
+  429: 'tooMany',
+  503: 'unavailable',
 };
 
 function routeOf(ctx: Context): string | undefined {

@@ -8,6 +8,8 @@ import { HttpError } from './errors.ts';
 
 const FORM_MAX_BYTES = 16_384;
 const FORM_MAX_FIELDS = 50;
+/** Fields that are neither secret nor a number by which a person is known: an error page may carry them. */
+const KEPT = /^(?:identifier|kind|third|name|decision|confirm|outcome|claim-\w+)$/;
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 export interface Forms {
@@ -49,6 +51,7 @@ export function createForms(options: { issuer: string; dataKeys: DataKeys }): Fo
     },
     async read(ctx) {
       const fields = await readFields(ctx);
+      ctx.state.typed = Object.fromEntries([...fields].filter(([name]) => KEPT.test(name)));
       const origin = ctx.get('origin');
       const kept = ctx.cookies.get(cookie);
       const given = Buffer.from(fields.get('csrf') ?? '', 'base64url');
