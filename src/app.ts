@@ -125,6 +125,16 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
   const passwordRules = toPasswordRules(config.passwordRules);
 
   try {
+    // Its thread starts while the stores are connected.
+    const hasher = createPasswordHasher({
+      cost: config.argon2,
+      pepper: secrets.passwordPepper,
+      otherPeppers: secrets.otherPasswordPeppers,
+      queue: config.passwordQueue,
+      logger,
+    });
+    hasher.catch(() => undefined);
+    closing.unshift(async () => (await hasher).stop());
     const database = await openDb(config, logger);
     closing.unshift(() => database.close());
     const db = through('database', database);
@@ -143,14 +153,8 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     const presence = await joinProcesses({ db, clock, audit, logger, dataKeys: secrets.dataKeys });
     closing.unshift(() => presence.leave());
     const custody = createCustody({ db, clock, audit, keyEncryptionKey: secrets.keyEncryptionKey });
-    const passwords = await createPasswordHasher({
-      cost: config.argon2,
-      pepper: secrets.passwordPepper,
-      otherPeppers: secrets.otherPasswordPeppers,
-      queue: config.passwordQueue,
-      logger,
-    });
-    closing.unshift(() => passwords.stop());
+    const passwords = await hasher;
+    metrics.watchPasswords(() => passwords.depth());
     const { carriers, development, close } = createCarriers({ config, languages, clock });
     closing.unshift(async () => close());
     const messages = createMessages({ db, clock, logger, dataKeys: secrets.dataKeys, languages, carriers });

@@ -15,6 +15,8 @@ export interface Metrics {
   readonly sealings: Counter<'outcome'>;
   /** Encrypted records, by where they lie and whether they lie under the current data key or another. */
   readonly dataKeyRecords: Gauge<'holding' | 'key'>;
+  /** Shows at every reading how many password hashes are made and how many people wait for one. */
+  watchPasswords(depth: () => { readonly inFlight: number; readonly waiting: number }): void;
 }
 
 export function createMetrics(): Metrics {
@@ -23,6 +25,19 @@ export function createMetrics(): Metrics {
   const registers = [registry];
   return {
     registry,
+    watchPasswords(depth) {
+      const gauge = new Gauge({
+        name: 'yinxin_password_hashes',
+        help: 'Password hashes that are made, and people who wait for one',
+        labelNames: ['state'],
+        registers,
+        collect() {
+          const { inFlight, waiting } = depth();
+          gauge.set({ state: 'in-flight' }, inFlight);
+          gauge.set({ state: 'waiting' }, waiting);
+        },
+      });
+    },
     requests: new Counter({
       name: 'yinxin_http_requests_total',
       help: 'Requests answered',

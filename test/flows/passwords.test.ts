@@ -80,6 +80,12 @@ describe('when too many people sign in', () => {
     expect(second.url.href.startsWith(rp.redirectUri)).toBe(true);
   });
 
+  test('operators see how many hashes are made and how many people wait', async () => {
+    const metrics = await (await fetch(`${t.origin}/metrics`)).text();
+    expect(metrics).toMatch(/^yinxin_password_hashes\{state="in-flight"\} \d+$/m);
+    expect(metrics).toMatch(/^yinxin_password_hashes\{state="waiting"\} \d+$/m);
+  });
+
   test('a registration keeps its checked address too', async () => {
     const forms = await Promise.all(
       Array.from({ length: 5 }, async () => {
