@@ -90,6 +90,8 @@ export interface App {
   readonly rotation: Rotation;
   /** Locks an account: it signs in nowhere, and everywhere it is signed in ends. */
   lockAccount(accountId: string, actor: string): Promise<void>;
+  /** Takes the document away from an account, as at a counter: its person can be proofed with it elsewhere. Every session ends. */
+  releaseDocument(accountId: string, actor: string): Promise<void>;
   /** Changes a password; every session that was begun with the old one ends. @throws {IdentityError} */
   changePassword(change: Parameters<Identity['passwords']['change']>[0]): Promise<void>;
   /** Starts to answer. @returns the port. */
@@ -206,6 +208,9 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       upstreams,
       onMerge: [moveSubjects, organisations.moveMemberships],
     });
+    const means = {
+      proofing: Math.max(identity.proofing.attainable, ...upstreams.map(({ attainable }) => attainable)),
+    };
     const limits = createLimits({
       store: through(
         'limits',
@@ -250,9 +255,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       audit,
       identity,
       accounts,
-      means: {
-        proofing: Math.max(identity.proofing.attainable, ...upstreams.map(({ attainable }) => attainable)),
-      },
+      means,
       organisations,
       trustFrameworks: [...authorities.all, ...upstreams].map(({ trustFramework }) => trustFramework),
       organizationOf: (id) =>
@@ -328,6 +331,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     koa.use(registerEventRoute(registerEvents));
     koa.use(
       accountRoutes({
+        means,
         clock,
         dataKeys: secrets.dataKeys,
         audit,
@@ -360,6 +364,10 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       async lockAccount(accountId, actor) {
         await identity.setState(accountId, 'locked', actor);
         await oidc.signOutEverywhere(accountId, 'account-locked', actor);
+      },
+      async releaseDocument(accountId, actor) {
+        await identity.persons.release(accountId, actor);
+        await oidc.signOutEverywhere(accountId, 'document-released', actor);
       },
       async changePassword(change) {
         await identity.passwords.change(change);

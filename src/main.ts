@@ -31,6 +31,8 @@ const USAGE = `yinxin <command>
   accounts lock|unlock|sign-out <identifier>
   accounts proof <identifier> <level> <method>
                       record how sure it is who the holder is: 0 nothing checked ... 4 in person
+  accounts release <identifier>
+                      take the document away from an account, so that its person can be proofed elsewhere
   keys                the keys that sign tokens
   keys rotate [--now] announce new ones, which sign by schedule; --now: at once, and the old ones are gone
   data-keys           what is encrypted under which data key, and which keys nobody needs any more
@@ -165,6 +167,7 @@ async function accounts([act, identifier, level, method]: string[], env: RawEnv)
     if (act === 'lock') await app.lockAccount(accountId, 'operator');
     else if (act === 'unlock') await app.identity.setState(accountId, 'active', 'operator');
     else if (act === 'sign-out') await app.oidc.signOutEverywhere(accountId, 'operator', 'operator');
+    else if (act === 'release') await app.releaseDocument(accountId, 'operator');
     else if (act === 'proof' && level !== undefined && /^[0-4]$/.test(level) && method !== undefined)
       await app.identity.recordProofing(accountId, { level: Number(level), method }, 'operator');
     else return usage();

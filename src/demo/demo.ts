@@ -9,8 +9,8 @@ import { toConfig, type RawEnv } from '../platform/config.ts';
 import { createLogger } from '../platform/logger.ts';
 import { developmentSecrets } from '../platform/secrets.ts';
 import { provision } from '../provision.ts';
-import { fictionalWorld, PEOPLE, SEAL_DESK } from './fictional.ts';
 import { startGateway } from './gateway.ts';
+import { fictionalWorld, PEOPLE, REGISTERED, SEAL_DESK } from './fictional.ts';
 import { walk } from './walk.ts';
 
 export interface DemoOptions {
@@ -172,5 +172,8 @@ function printTable(origins: { issuer: string; zhejiang: string; guangdong: stri
 
   fictional people   user name       password
   citizen            ${PEOPLE.citizen.identifier.padEnd(15)} ${PEOPLE.citizen.password}
-  seal officer       ${PEOPLE.officer.identifier.padEnd(15)} ${PEOPLE.officer.password}`);
+  seal officer       ${PEOPLE.officer.identifier.padEnd(15)} ${PEOPLE.officer.password}
+
+  invented documents to prove who one is with, at ${origins.issuer}/account/identity
+${REGISTERED.map(({ name, number, phone }) => `  ${name.padEnd(8, '　')} ${number}  ${phone}`).join('\n')}`);
 }

@@ -1,4 +1,5 @@
 /** The demonstration's fictional world. Nobody and nothing in it exists. */
+import { FICTIONAL_PEOPLE } from '../identity/index.ts';
 import type { Provisioning } from '../provision.ts';
 
 /** People who can sign in. Their passwords are printed by the demonstration: never use this data elsewhere. */
@@ -6,6 +7,13 @@ export const PEOPLE = {
   citizen: { identifier: 'lihua', password: 'spring rain on the lake' },
   officer: { identifier: 'demo-officer', password: 'the seal stays in the box' },
 } as const;
+
+/** Who the citizen is in the register of invented people, for whoever wants to prove it on `/account/identity`. */
+export const REGISTERED = FICTIONAL_PEOPLE.slice(0, 2).map(({ name, number, phone }) => ({
+  name,
+  number,
+  phone,
+}));
 
 export const SEAL_NAME = '杭州云栖示例科技有限公司';
 export const SEAL_DESK = 'seal-desk';
@@ -29,7 +37,7 @@ export function fictionalWorld(origins: {
         name: { 'zh-CN': '浙江政务服务网', en: 'Zhejiang Government Services' },
         sector: 'zhejiang',
         ...portal(origins.zhejiang),
-        scopes: ['openid', 'profile', 'phone'],
+        scopes: ['openid', 'profile', 'phone', 'email', 'address', 'realname', 'organisation'],
       },
       {
         clientId: 'guangdong',

@@ -82,7 +82,7 @@ export {
   type ThirdItem,
 } from './proofing/documents.ts';
 export { ProofingError } from './proofing/errors.ts';
-export type { FictionalRegister } from './proofing/fictional-register.ts';
+export { FICTIONAL_PEOPLE, type FictionalRegister } from './proofing/fictional-register.ts';
 export type { Evidence, LinkId, Person, Persons } from './proofing/persons.ts';
 export type { Outcome, Proofing, Statement } from './proofing/proofing.ts';
 export { createRegisterEvents, RegisterEventError, type RegisterEvents } from './proofing/register-events.ts';

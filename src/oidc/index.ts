@@ -5,7 +5,7 @@ export type { PortalAgreement } from './consents.ts';
 export type { OwnAccount } from './own-account.ts';
 export { UPSTREAM_RETURN_PATH } from './interactions/upstream.ts';
 export { OIDC_TABLES } from './tables.ts';
-export { personalClaimOf, SCOPES } from './scopes.ts';
+export { PERSONAL_CLAIMS, personalClaimOf, SCOPES } from './scopes.ts';
 export { moveSubjects } from './subjects.ts';
 export { passkeyProblem } from './interactions/passkey.ts';
 export { askToWait, passwordError } from './interactions/password-errors.ts';

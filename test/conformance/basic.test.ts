@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { UserAgent } from '../../src/demo/user-agent.ts';
+import type { PostalAddress } from '../../src/identity/index.ts';
 import { newPerson, type Person } from '../support/relying-party.ts';
 import * as s from './support.ts';
 
@@ -56,8 +57,9 @@ describe.each(MODES)('%s', (_plan, mode) => {
   }
 
   /** A new person agrees to a scope. @returns what userinfo says besides `sub`. */
-  async function share(scope: string, person: Person) {
-    await suite.t.app.identity.register(person);
+  async function share(scope: string, person: Person, address?: PostalAddress) {
+    const { accountId } = await suite.t.app.identity.register(person);
+    if (address) await suite.t.app.identity.addresses.set(accountId, address);
     const { tokens, authorization, claims } = await obtain({ scope }, { person });
     expect(authorization.asked).toEqual(['sign-in', 'consent']);
     const { sub, ...released } = (await s.userinfo(suite, tokens.body['access_token'])).body;
@@ -138,6 +140,28 @@ describe.each(MODES)('%s', (_plan, mode) => {
   test('oidcc-scope-profile', async () => {
     const { released, person } = await share('openid profile', newPerson());
     expect(released).toEqual({ preferred_username: person.identifier });
+  });
+
+  test('oidcc-scope-email', async () => {
+    const email = `heron-${randomInt(1e8)}@example.cn`;
+    const { released } = await share('openid email', { ...newPerson(), identifier: email });
+    expect(released).toEqual({ email, email_verified: false });
+  });
+
+  test('oidcc-scope-address', async () => {
+    const address = { region: '浙江省', locality: '杭州市' };
+    const { released } = await share('openid address', newPerson(), address);
+    expect(released).toEqual({ address: { ...address, formatted: '杭州市\n浙江省' } });
+  });
+
+  test('oidcc-scope-all', async () => {
+    const { released, person } = await share('openid profile email address phone', newPerson(), {
+      region: '浙江省',
+    });
+    expect(released).toMatchObject({
+      preferred_username: person.identifier,
+      address: { region: '浙江省' },
+    });
   });
 
   test('oidcc-scope-phone', async () => {

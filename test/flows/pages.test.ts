@@ -61,7 +61,7 @@ const NO_PAGE_HAS = {
   borderless: `[...document.querySelectorAll('.button, input:not([type=hidden], [type=checkbox], [type=radio]), select, .portal, .problem')]
     .filter((e) => e.checkVisibility() && getComputedStyle(e).borderTopStyle === 'none').map((e) => e.outerHTML)`,
   unknownAutocomplete: `[...document.querySelectorAll('input:not([type=hidden], [type=checkbox], [type=radio]), select')]
-    .filter((e) => !['username', 'username webauthn', 'current-password', 'new-password', 'one-time-code', 'tel', 'email', 'name', 'off'].includes(e.autocomplete)).map((e) => e.outerHTML)`,
+    .filter((e) => !['username', 'username webauthn', 'current-password', 'new-password', 'one-time-code', 'tel', 'email', 'name', 'country-name', 'address-level1', 'address-level2', 'address-line1', 'postal-code', 'off'].includes(e.autocomplete)).map((e) => e.outerHTML)`,
   lostNotes: `[...document.querySelectorAll('[aria-describedby], [aria-labelledby]')]
     .filter((e) => [e.getAttribute('aria-describedby'), e.getAttribute('aria-labelledby')].some((ids) => (ids ?? '').split(' ').some((id) => id && !document.getElementById(id)))).map((e) => e.outerHTML)`,
   /** The browser's focus is asked for once, and where there is a summary of errors, by it. */

@@ -188,6 +188,79 @@ describe('proofing on the way', () => {
   });
 });
 
+describe("on a person's own page", () => {
+  test('stands who they are, masked, what was tried, and the way to prove more', async () => {
+    const { person } = await register();
+    const browser = new UserAgent();
+    const signInPage = await browser.get(`${t.origin}/account/identity`);
+    const page = await browser.submit(signInPage, { ...person }, '/sign-in');
+    expect(page.text).toContain('还没有核对过');
+    const form = await browser.get(link(page, /提高实名等级/));
+    const kinds = await browser.get(link(form, /使用其他证件/));
+    const permit = await browser.get(link(kinds, /台湾居民来往大陆通行证/));
+    const wrong = { ...fields('林示台', 'taiwan-travel-permit'), name: '林样台' };
+    const refused = await browser.submit(permit, wrong, '/proofing');
+    const back = await browser.submit(refused, fields('林示台', 'taiwan-travel-permit'), '/proofing');
+    expect(back.url.pathname).toBe('/account/identity');
+    for (const text of ['林**', '台湾居民来往大陆通行证', '一致。', '不一致。', '这里的身份是虚构的'])
+      expect(back.text).toContain(text);
+    expect(back.text).not.toContain('林示台');
+    expect(back.text).toContain('提高实名等级');
+  });
+
+  test('an address is kept as it is given, and forgotten when it is emptied', async () => {
+    const { person, accountId } = await register();
+    const browser = new UserAgent();
+    const signInPage = await browser.get(`${t.origin}/account/address`);
+    const page = await browser.submit(signInPage, { ...person }, '/sign-in');
+    const saved = await browser.submit(
+      page,
+      { locality: ' 杭州市 ', street_address: '<b>1</b>' },
+      '/address',
+    );
+    expect(saved.text).toContain('已保存');
+    expect(saved.text).not.toContain('<b>1</b>');
+    expect(await t.app.identity.addresses.of(accountId)).toEqual({
+      locality: '杭州市',
+      street_address: '<b>1</b>',
+    });
+    await browser.submit(saved, { locality: '', street_address: '' }, '/address');
+    expect(await t.app.identity.addresses.of(accountId)).toBeUndefined();
+  });
+});
+
+describe('limits', () => {
+  test('a document that is tried too often waits, whoever tries', async () => {
+    const LIMITS = JSON.stringify({ proofing: { account: [{ tries: 3, seconds: 3600 }] } });
+    const tight = await startApp({
+      env: { LIMITS, IDENTITY_SOURCES: '{"authorities":[{"driver":"fictional"}]}' },
+    });
+    const portal = await registerRelyingParty(tight, {
+      clientId: 'strict',
+      registration: { minimumAcr: loa(2) },
+    });
+    const tryOnce = async () => {
+      const person = newPerson();
+      await tight.app.identity.register(person);
+      const browser = new UserAgent();
+      const first = await browser.get((await portal.begin()).url, portal.redirectUri);
+      const page = await browser.submit(first, { ...person }, '/sign-in', portal.redirectUri);
+      return browser.submit(
+        page,
+        { ...fields('张三'), value: '19900000009' },
+        '/proofing',
+        portal.redirectUri,
+      );
+    };
+    for (let i = 0; i < 3; i++) expect((await tryOnce()).status).toBe(422);
+    const waits = await tryOnce();
+    expect(waits.status).toBe(429);
+    expect(waits.text).not.toContain('信息核对不一致');
+    await portal.stop();
+    await tight.stop();
+  });
+});
+
 describe('two accounts of one person', () => {
   test('become one after both were shown; portals go on to know the person, and hear of the sessions that ended', async () => {
     const older = await register();

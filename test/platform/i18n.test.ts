@@ -35,6 +35,8 @@ const COMPOSED = [
   'error\\.\\w+Form',
   'error\\.\\w+\\.(title|message)',
   'event\\..*',
+  'evidence\\.[\\w-]+',
+  'address\\.\\w+',
   'field\\.(phone|validUntil|birthdate)(Hint)?',
   'gender\\.\\w+',
   'home\\.\\w+(Title|Text)',

@@ -490,6 +490,8 @@ export const WALKS: Readonly<Record<string, Walk>> = {
 
     for (const name of [
       '',
+      '/identity',
+      '/address',
       '/methods',
       '/sessions',
       '/portals',

@@ -3,6 +3,7 @@ import { maskedIdentifiers } from './identifiers.ts';
 import type { Subject } from './routes.ts';
 
 const MENU = [
+  { href: '/account/identity', key: 'account.identity' },
   { href: '/account/methods', key: 'account.methods' },
   { href: '/account/sessions', key: 'account.sessions' },
   { href: '/account/portals', key: 'account.portals' },

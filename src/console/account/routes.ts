@@ -1,7 +1,7 @@
 /** A person's own pages under `/account`, each subject in a file of its own. */
 import Router from '@koa/router';
 import type { AuditLog } from '../../audit/index.ts';
-import type { Identity } from '../../identity/index.ts';
+import type { Identity, Means } from '../../identity/index.ts';
 import type { OwnAccount } from '../../oidc/index.ts';
 import type { Organisations } from '../../organisations/index.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -12,6 +12,7 @@ import type { Pages } from '../../platform/http/pages.ts';
 import type { Portals, Resources } from '../../portals/index.ts';
 import { createDoor, type Door } from './door.ts';
 import { historyPages } from './history.ts';
+import { identityPages } from './identity.ts';
 import { methodPages } from './methods.ts';
 import { overviewPage } from './overview.ts';
 import { passkeyPages } from './passkeys.ts';
@@ -23,6 +24,8 @@ export interface AccountParts {
   readonly dataKeys: DataKeys;
   readonly audit: AuditLog;
   readonly identity: Identity;
+  /** What people can come by while they sign in. */
+  readonly means: Means;
   readonly organisations: Organisations;
   readonly own: OwnAccount;
   readonly portals: Portals;
@@ -41,6 +44,7 @@ export function accountRoutes(parts: AccountParts): Middleware {
   const router = new Router<RequestState>({ prefix: '/account' });
   const subject: Subject = { ...parts, router, door: createDoor(parts) };
   overviewPage(subject);
+  identityPages(subject);
   methodPages(subject);
   passkeyPages(subject);
   sessionPages(subject);

@@ -119,6 +119,8 @@ export interface Persons {
     source: Source,
     options: { readonly result: 'withdrawn' | 'conflict'; readonly keep: boolean },
   ): Promise<EvidenceId>;
+  /** Takes the document away from an account, as an operator decides who has seen its person. */
+  release(accountId: string, actor: string): Promise<void>;
   /** Gives the document of an account another name or number, as its register says. @returns false: another account holds the number. */
   amend(
     tx: Queryable,
@@ -318,6 +320,21 @@ export function createPersons(parts: {
     );
   }
 
+  const withdraw: Persons['withdraw'] = async (tx, accountId, source, { result, keep }) => {
+    const [row] = await tx.query<{ kind: DocumentKind }>(
+      'SELECT kind FROM verified_documents WHERE account_id = $1 FOR UPDATE',
+      [accountId],
+    );
+    if (!keep) await tx.query('DELETE FROM verified_documents WHERE account_id = $1', [accountId]);
+    await supersede(tx, accountId);
+    const id = await addEvidence(tx, accountId, source, { documentKind: row?.kind, level: 0, result });
+    await tx.query('UPDATE accounts SET proofing = LEAST(proofing, $2) WHERE id = $1', [
+      accountId,
+      WITHOUT_DOCUMENT,
+    ]);
+    return id;
+  };
+
   async function settleIn(tx: Queryable, accountId: string, proof: Proof): Promise<Settled> {
     const now = clock.now();
     const { document, level } = proof;
@@ -413,13 +430,7 @@ export function createPersons(parts: {
     },
 
     async attest(accountId, { level, method }, actor) {
-      const source: Source = {
-        authority: actor,
-        trustFramework: 'urn:yinxin:trust-framework:counter',
-        fictional: false,
-        method: 'counter',
-        reference: method,
-      };
+      const source = counter(actor, method);
       await db.transaction(async (tx) => {
         await tx.query('UPDATE accounts SET proofing = $2 WHERE id = $1', [accountId, level]);
         await addEvidence(tx, accountId, source, { documentKind: undefined, level, result: 'confirmed' });
@@ -509,19 +520,19 @@ export function createPersons(parts: {
       return holder;
     },
 
-    async withdraw(tx, accountId, source, { result, keep }) {
-      const [row] = await tx.query<{ kind: DocumentKind }>(
-        'SELECT kind FROM verified_documents WHERE account_id = $1 FOR UPDATE',
-        [accountId],
-      );
-      if (!keep) await tx.query('DELETE FROM verified_documents WHERE account_id = $1', [accountId]);
-      await supersede(tx, accountId);
-      const id = await addEvidence(tx, accountId, source, { documentKind: row?.kind, level: 0, result });
-      await tx.query('UPDATE accounts SET proofing = LEAST(proofing, $2) WHERE id = $1', [
-        accountId,
-        WITHOUT_DOCUMENT,
-      ]);
-      return id;
+    withdraw,
+
+    async release(accountId, actor) {
+      const source = counter(actor, 'release');
+      await db.transaction(async (tx) => {
+        await tx.query('SELECT id FROM accounts WHERE id = $1 FOR UPDATE', [accountId]);
+        const id = await withdraw(tx, accountId, source, { result: 'withdrawn', keep: false });
+        await recorded(tx, accountId, source, id, {
+          documentKind: undefined,
+          level: 0,
+          result: 'withdrawn',
+        });
+      });
     },
 
     async amend(tx, accountId, change, source) {
@@ -591,6 +602,17 @@ export function createPersons(parts: {
     );
     return cipher.decrypt(row.key, RELATION_KEYS.values.key.context());
   }
+}
+
+/** What an operator has seen. @param reference In a word, how. */
+function counter(actor: string, reference: string): Source {
+  return {
+    authority: actor,
+    trustFramework: 'urn:yinxin:trust-framework:counter',
+    fictional: false,
+    method: 'counter',
+    reference,
+  };
 }
 
 function differs(): ProofingError {

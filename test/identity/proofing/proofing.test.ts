@@ -225,6 +225,19 @@ describe.each(Object.entries(DRIVERS))('persons on %s', (_name, openDb) => {
     expect(await house.persons.evidence(older)).toHaveLength(2);
   });
 
+  test('a document that an operator releases can be proofed with elsewhere', async () => {
+    await rooms.db.query('DELETE FROM verified_documents');
+    const { older, newer } = await twoAccountsOf('张三');
+    await house.persons.release(older, 'operator');
+    expect(await levelOf(older)).toBe(1);
+    expect((await house.persons.evidence(older))[0]).toMatchObject({
+      method: 'counter',
+      result: 'withdrawn',
+    });
+    expect(await compare(newer, '张三')).toEqual({ kind: 'proofed', level: 2 });
+    await house.persons.release(newer, 'operator');
+  });
+
   test('a link that is not used in time is good for nothing', async () => {
     const { older, newer, link } = await twoAccountsOf('Jean Exemple', 'foreign-permanent-resident-card');
     rooms.clock.advance(1801);
