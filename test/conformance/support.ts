@@ -255,7 +255,7 @@ async function register({ t }: Suite, { clientId, ...rest }: Registration): Prom
       sector: clientId,
       homeUri: 'http://127.0.0.1:9/',
       redirectUris: [redirectUri],
-      scopes: ['openid', 'profile', 'phone', 'offline_access'],
+      scopes: ['openid', 'profile', 'phone', 'email', 'address', 'offline_access'],
       ...rest,
     },
     'system',
