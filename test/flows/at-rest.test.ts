@@ -11,6 +11,7 @@ import { Secret, TOTP } from 'otpauth';
 import { SMTPServer } from 'smtp-server';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createApp, type App } from '../../src/app.ts';
+import type { Inbox } from '../../src/demo/outbox.ts';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
 import { IDENTITY_TABLES } from '../../src/identity/index.ts';
 import { OIDC_TABLES } from '../../src/oidc/index.ts';
@@ -23,7 +24,7 @@ import { openRedis } from '../support/databases.ts';
 import { leaksIn, type Needle } from '../support/leaks.ts';
 import { recordingLogger } from '../support/logger.ts';
 import { fictional, statementOf } from '../support/proofing.ts';
-import { registerRelyingParty, signIn, type RelyingParty } from '../support/relying-party.ts';
+import { registerByCode, registerRelyingParty, signIn, type RelyingParty } from '../support/relying-party.ts';
 
 const person = { identifier: '19912344321', password: 'a paper boat on the canal' };
 const other = { identifier: 'Reed-Warbler_77', password: 'sixteen herons over the lake' };
@@ -128,6 +129,7 @@ beforeAll(async () => {
   const accountId = await passwordsAndTokens();
   await factors(accountId);
   await codes(accountId);
+  await registrations();
   await proofing();
   await domicile(accountId);
   await ownPages();
@@ -225,6 +227,32 @@ async function codes(accountId: AccountId): Promise<void> {
   hide('code by text message', parameters.code, true);
   hide('code by e-mail', /(?<!\d)\d{6}(?!\d)/.exec(decodeMail(mails[0] ?? ''))?.[0], true);
   await oneTimeCodes.check({ ...request, purpose: 'second-factor', code: parameters.code });
+}
+
+/** Where all of these people read their messages. */
+const inbox: Inbox = {
+  messagesTo: (to) =>
+    to.includes('@')
+      ? mails.filter((mail) => mail.includes(to)).map(decodeMail)
+      : outbound
+          .filter(({ url }) => url === '/messages')
+          .map(({ body }) => JSON.parse(body) as { to: string; text: string })
+          .filter((message) => message.to === to)
+          .map((message) => message.text),
+};
+
+/** Two people register on the way to a portal, by a phone and by a mailbox that are checked. */
+async function registrations(): Promise<void> {
+  for (const identifier of ['19912361987', 'grey.wagtail@example.cn']) {
+    const somebody = { identifier, password: `nobody else counts the gulls of ${identifier.length} piers` };
+    hide(`registered ${identifier}`, identifier);
+    hide(`password of ${identifier}`, somebody.password);
+    const browser = newBrowser();
+    const page = await browser.get((await rp.begin()).url);
+    const arrived = await registerByCode(inbox, browser, page, somebody, rp.redirectUri);
+    expect(arrived.forms.some(({ action }) => action.pathname.endsWith('/consent'))).toBe(true);
+    expect(await t.app.identity.find(identifier)).toMatch(/^acc_/);
+  }
 }
 
 function decodeMail(mail: string): string {

@@ -23,6 +23,7 @@ const OTHERS: readonly string[] = [
   'passkeys.credential_id',
   'passkeys.public_key',
   'portal_secrets.hash',
+  'recoveries.stop_digest',
   'recovery_codes.digest',
   'sealings.document_digest',
   'sealings.increment',
