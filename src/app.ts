@@ -34,7 +34,9 @@ import {
   createOidc,
   createRedisStore,
   createTokenKeys,
+  eraseConsents,
   OIDC_TABLES,
+  moveReleases,
   moveSubjects,
   SCOPES,
   UPSTREAM_RETURN_PATH,
@@ -65,6 +67,7 @@ import { speakFor } from './platform/http/origin.ts';
 import { listen } from './platform/http/server.ts';
 import { headerTwice } from './platform/http/unambiguous.ts';
 import { loadLanguages, type Languages } from './platform/i18n.ts';
+import type { AccountId } from './platform/ids.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { connectRedis } from './platform/redis.ts';
@@ -92,6 +95,8 @@ export interface App {
   lockAccount(accountId: string, actor: string): Promise<void>;
   /** Takes the document away from an account, as at a counter: its person can be proofed with it elsewhere. Every session ends. */
   releaseDocument(accountId: string, actor: string): Promise<void>;
+  /** Closes an account for good, as its person asks: what names them is removed, and everywhere they are signed in ends. */
+  closeAccount(accountId: AccountId): Promise<void>;
   /** Changes a password; every session that was begun with the old one ends. @throws {IdentityError} */
   changePassword(change: Parameters<Identity['passwords']['change']>[0]): Promise<void>;
   /** Starts to answer. @returns the port. */
@@ -206,7 +211,8 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       takeOnce: (name, ttlSeconds) => store.putOnce('PasskeyChallenge', name, '1', ttlSeconds),
       authorities: authorities.all,
       upstreams,
-      onMerge: [moveSubjects, organisations.moveMemberships],
+      onMerge: [moveSubjects, moveReleases, organisations.moveMemberships],
+      onClose: [eraseConsents],
     });
     const means = {
       proofing: Math.max(identity.proofing.attainable, ...upstreams.map(({ attainable }) => attainable)),
@@ -296,6 +302,12 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       endSessions: (accountId, actor) => oidc.signOutEverywhere(accountId, 'register-event', actor),
     });
 
+    async function closeAccount(accountId: AccountId): Promise<void> {
+      // First, so that no portal is left untold; whatever is begun meanwhile rests on an account that is closed.
+      await oidc.signOutEverywhere(accountId, 'account-closed', accountId);
+      if (await identity.personalData.close(accountId)) await oidc.endEverything(accountId);
+    }
+
     const koa = new Koa<RequestState>({ keys: [...secrets.cookieKeys] });
     koa.silent = true;
     speakFor(config.issuer, koa);
@@ -340,8 +352,12 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
         own: oidc.own,
         portals,
         resources,
+        seals,
         forms,
         pages,
+        metrics,
+        logger,
+        closeAccount,
       }),
     );
     koa.use(recoveryStopRoute({ pages, forms, identity }));
@@ -361,6 +377,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       logouts,
       messages,
       rotation,
+      closeAccount,
       async lockAccount(accountId, actor) {
         await identity.setState(accountId, 'locked', actor);
         await oidc.signOutEverywhere(accountId, 'account-locked', actor);

@@ -38,6 +38,8 @@ const USAGE = `yinxin <command>
   data-keys           what is encrypted under which data key, and which keys nobody needs any more
   data-keys rotate [--wait]
                       look everything through again and bring it under DATA_KEY; --wait: until it is done
+  reports             misuse that people reported of their accounts, and nobody has settled
+  reports settle <id>
   logouts [resend]    logout calls that portals have not accepted; resend puts those given up back
   messages [resend]   messages that no gateway or mail server has taken, without address and text; resend puts those given up back
   audit check         walk the audit chain and name the first thing that is wrong
@@ -52,6 +54,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], env: RawEnv) => Promise
   accounts,
   keys,
   'data-keys': dataKeys,
+  reports,
   logouts,
   messages,
   audit,
@@ -246,6 +249,22 @@ async function withApp(env: RawEnv, work: (app: App) => Promise<number>): Promis
   } finally {
     await app.stop();
   }
+}
+
+async function reports([act, id]: string[], env: RawEnv): Promise<number> {
+  if (act !== undefined && (act !== 'settle' || id === undefined)) return usage();
+  return withApp(env, async (app) => {
+    const { misuseReports } = app.identity;
+    if (id !== undefined && !(await misuseReports.settle(id, 'operator'))) {
+      print('There is no such open report.');
+      return 1;
+    }
+    for (const report of await misuseReports.open())
+      print(
+        `${report.id} ${report.reportedAt.toISOString()} ${report.accountId} ${report.kind} ${report.about}`,
+      );
+    return 0;
+  });
 }
 
 async function logouts([act]: string[], env: RawEnv): Promise<number> {

@@ -19,6 +19,11 @@ export interface AuditEvents {
   'account.identifier-set': { kind: string; replaced: boolean };
   'account.identifier-removed': { kind: string };
   'account.state-changed': { state: string };
+  'account.misuse-reported': { reportId: string; kind: string; about: string };
+  'account.misuse-settled': { reportId: string };
+  /** Its person was given everything that is held of them. */
+  'account.exported': Record<string, never>;
+  'account.closed': Record<string, never>;
   'account.sessions-ended': { reason: string; sessions: number };
   'account.proofed': { level: number; method: string };
   'passkey.registered': { passkey: string; deviceBound: boolean; attested: boolean };

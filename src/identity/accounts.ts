@@ -62,7 +62,7 @@ export interface Accounts {
   withdraw(tx: Queryable, accountId: string, kind: IdentifierKind): Promise<Identifier | undefined>;
   /** What an active account can be signed in with and how sure it is whose it is; nobody changes it until the transaction ends. */
   lock(tx: Queryable, accountId: string): Promise<Assurable | undefined>;
-  /** Locks or unlocks an account. A locked one is found by nobody. */
+  /** Locks or unlocks an account. A locked one is found by nobody. One that was closed stays closed. */
   setState(accountId: string, state: 'active' | 'locked', actor: string): Promise<void>;
   /** The account, if it exists and is active. */
   account(id: string): Promise<Account | undefined>;
@@ -255,7 +255,11 @@ export function createAccounts(parts: {
 
     async setState(accountId, state, actor) {
       await db.transaction(async (tx) => {
-        await tx.query('UPDATE accounts SET state = $2 WHERE id = $1', [accountId, state]);
+        const changed = await tx.query(
+          `UPDATE accounts SET state = $2 WHERE id = $1 AND state <> 'closed' RETURNING id`,
+          [accountId, state],
+        );
+        if (changed.length === 0) return;
         await audit.record(tx, {
           type: 'account.state-changed',
           actor,

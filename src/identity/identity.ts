@@ -21,6 +21,8 @@ import { createTotp, type Totp } from './credentials/totp.ts';
 import { IdentityError } from './errors.ts';
 import { createFederation, type Federation } from './federation/federation.ts';
 import type { Upstream } from './federation/upstream.ts';
+import { createMisuseReports, type MisuseReports } from './misuse-reports.ts';
+import { createPersonalData, type PersonalData } from './personal-data.ts';
 import type { MessageSender } from './messages/messages.ts';
 import { createNotices } from './notices.ts';
 import { createRecovery, type Recovery } from './recovery.ts';
@@ -51,6 +53,8 @@ export interface Identity extends Omit<Accounts, Inside> {
   readonly proofing: Proofing;
   readonly addresses: Addresses;
   readonly federation: Federation;
+  readonly personalData: PersonalData;
+  readonly misuseReports: MisuseReports;
   /** What is wrong with a registration before it is tried; every problem at once, for the form. */
   check(registration: { identifier: string; password: string }): IdentityError['code'][];
   /**
@@ -99,6 +103,8 @@ export function createIdentity(parts: {
   upstreams?: readonly Upstream[];
   /** What else belongs to an account and goes with it when it is closed into another. */
   onMerge?: readonly ((tx: Queryable, from: AccountId, into: AccountId) => Promise<void>)[];
+  /** What other rooms hold of a person, and remove when the account is closed. */
+  onClose?: readonly ((tx: Queryable, accountId: AccountId) => Promise<void>)[];
 }): Identity {
   const { db, clock, messages } = parts;
   const notices = createNotices(parts);
@@ -121,6 +127,10 @@ export function createIdentity(parts: {
   });
   const persons = createPersons({ ...told, onMerge: [absorb, ...(parts.onMerge ?? [])] });
 
+  const devices = createDevices({ ...told, account: accounts.account });
+  const passkeys = createPasskeys({ ...told, accounts: inside, authorities: parts.passkeyAuthorities });
+  const addresses = createAddresses(parts);
+
   function check(registration: { identifier: string; password: string }): IdentityError['code'][] {
     const { identifier, password } = registration;
     const problem = policy.problem(password, { alone: true, context: [identifier] });
@@ -138,19 +148,29 @@ export function createIdentity(parts: {
     recoveryCodes: createRecoveryCodes(told),
     contacts: createContacts({ db, notices, messages, accounts: inside, oneTimeCodes }),
     recovery,
-    devices: createDevices({ ...told, account: accounts.account }),
-    passkeys: createPasskeys({ ...told, accounts: inside, authorities: parts.passkeyAuthorities }),
+    devices,
+    passkeys,
     crossDevice: createCrossDevice(told),
     persons,
     proofing: createProofing({ ...told, persons, authorities: parts.authorities ?? [] }),
     recordProofing: persons.attest,
-    addresses: createAddresses(parts),
     federation: createFederation({
       ...told,
       persons,
       openWithoutIdentifier,
       upstreams: parts.upstreams ?? [],
     }),
+    addresses,
+    personalData: createPersonalData({
+      ...told,
+      notices,
+      persons,
+      passkeys,
+      devices,
+      addresses,
+      onClose: parts.onClose ?? [],
+    }),
+    misuseReports: createMisuseReports(told),
     check,
 
     async register(registration) {

@@ -5,6 +5,8 @@ export { createNotices } from './notices.ts';
 export { recoveryStep, type RecoveryStep, type Waiting } from './recovery.ts';
 export { labelOf, type Account } from './accounts.ts';
 export { IdentityError } from './errors.ts';
+export type { Misuse, MisuseReport, MisuseReports } from './misuse-reports.ts';
+export type { HeldData, PersonalData } from './personal-data.ts';
 export { deviceNameOf } from './protection/device-name.ts';
 export type { Arrival, Devices, KnownDevice } from './protection/devices.ts';
 export {

@@ -38,6 +38,8 @@ const TOLD: Readonly<Partial<Record<AuditEventType, MessageKind>>> = {
   'passkey.suspended': 'passkeySuspended',
   'account.recovery-codes-made': 'recoveryCodesMade',
   'account.recovery-code-used': 'recoveryCodeUsed',
+  'account.misuse-reported': 'misuseReported',
+  'account.exported': 'dataExported',
 };
 
 export function createNotices(parts: {

@@ -2,7 +2,7 @@
 import type Provider from 'oidc-provider';
 import type { AuditLog } from '../audit/index.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { Db } from '../platform/db/db.ts';
+import type { Db, Queryable } from '../platform/db/db.ts';
 import { SCOPES } from './scopes.ts';
 
 type Grant = InstanceType<Provider['Grant']>;
@@ -80,6 +80,12 @@ export interface Consents {
   save(grant: Grant): Promise<string>;
   /** Takes back all that a portal was given. Its grants are the caller's to end. */
   withdraw(accountId: string, clientId: string): Promise<void>;
+}
+
+/** Removes what an account agreed to, for one that is closed. That it was agreed to stays in the audit log. */
+export async function eraseConsents(tx: Queryable, accountId: string): Promise<void> {
+  for (const table of ['consents', 'claim_decisions', 'backchannel_requests'])
+    await tx.query(`DELETE FROM ${table} WHERE account_id = $1`, [accountId]);
 }
 
 export function createConsents(parts: { db: Db; clock: Clock; audit: AuditLog }): Consents {

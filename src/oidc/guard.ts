@@ -12,7 +12,7 @@ import {
 } from '../identity/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Context } from '../platform/http/context.ts';
-import type { AccountId } from '../platform/ids.ts';
+import type { AccountId, DeviceId } from '../platform/ids.ts';
 
 /** What is tried at: an account that is known already, or what somebody typed to name one, whether or not there is such an account. */
 export type Target = { readonly accountId: AccountId } | { readonly typed: string };
@@ -36,8 +36,8 @@ export interface Guard {
   knowsDevice(ctx: Context, target: Target): Promise<boolean>;
   /** Why a sign-in to the account from where this request comes is unusual; usually for no reason. */
   signsOf(ctx: Context, accountId: AccountId): Promise<readonly Sign[]>;
-  /** When a sign-in is finished: remembers the device, and tells the account's owner of one that is new. */
-  remember(ctx: Context, accountId: AccountId): Promise<void>;
+  /** When a sign-in is finished: remembers the device, and tells the account's owner of one that is new. @returns the device. */
+  remember(ctx: Context, accountId: AccountId): Promise<DeviceId>;
   /** The devices that the account knows, for its owner's eyes. */
   devices(ctx: Context, accountId: AccountId): Promise<KnownDevice[]>;
 }
@@ -110,18 +110,19 @@ export function createGuard(parts: {
     },
 
     async remember(ctx, accountId) {
-      const { cookie } = await devices.remember(accountId, arrivalOf(ctx));
-      if (cookie === undefined) return;
-      ctx.cookies.set(cookieName, cookie, {
-        maxAge: ONE_YEAR_MS,
-        httpOnly: true,
-        sameSite: 'lax',
-        secure,
-        path: '/',
-        // It is authenticated by itself, under keys that last longer than those of cookies.
-        signed: false,
-        overwrite: true,
-      });
+      const { id, cookie } = await devices.remember(accountId, arrivalOf(ctx));
+      if (cookie !== undefined)
+        ctx.cookies.set(cookieName, cookie, {
+          maxAge: ONE_YEAR_MS,
+          httpOnly: true,
+          sameSite: 'lax',
+          secure,
+          path: '/',
+          // It is authenticated by itself, under keys that last longer than those of cookies.
+          signed: false,
+          overwrite: true,
+        });
+      return id;
     },
 
     devices: (ctx, accountId) => devices.list(accountId, cookieOf(ctx)),

@@ -8,7 +8,7 @@ import type { SignOutEverywhere } from './generation.ts';
 import type { Guard } from './guard.ts';
 import type { sendToSignIn } from './own-session.ts';
 import type { Releases } from './releases.ts';
-import type { Sessions } from './sessions.ts';
+import type { Sessions, Which } from './sessions.ts';
 import type { Subjects } from './subjects.ts';
 
 /** The session of the browser that asks. */
@@ -26,8 +26,8 @@ export interface OwnAccount {
   /** Adds to the session what its person has just shown on a page of ours, such as a factor that they set up there. */
   noteShowing(ctx: Context, showing: Showing): Promise<void>;
   readonly sessions: Pick<Sessions, 'list'>;
-  /** Ends a session of the account. @param reason Closed word for the audit log. @returns whether there was one. */
-  endSession(accountId: string, which: Parameters<Sessions['end']>[1], reason: string): Promise<boolean>;
+  /** Ends sessions of the account. @param reason Closed word for the audit log. @returns how many there were. */
+  endSessions(accountId: string, which: Which, reason: string): Promise<number>;
   /** Ends every session of the account, the asking browser's own as well. */
   endAllSessions(accountId: string, reason: string): Promise<void>;
   /** Ends every session of the account but the asking browser's own, which gets a new id. */
@@ -39,6 +39,8 @@ export interface OwnAccount {
   agreements(accountId: string): Promise<PortalAgreement[]>;
   /** The numbers by which portals know the account, by sector. */
   subjects: Subjects['all'];
+  /** Whether a portal knows the account: by agreement, by what it got, or by a session. */
+  knows(accountId: string, clientId: string): Promise<boolean>;
   /** Takes back all that a portal was given: no token of it works any more, and it is told to sign the person out. */
   withdraw(accountId: string, clientId: string): Promise<void>;
 }
@@ -70,15 +72,15 @@ export function createOwnAccount(parts: {
     agreements: consents.all,
     subjects: subjects.all,
 
-    async endSession(accountId, which, reason) {
+    async endSessions(accountId, which, reason) {
       const ended = await sessions.end(accountId, which);
-      if (ended)
+      if (ended > 0)
         await db.transaction((tx) =>
           audit.record(tx, {
             type: 'account.sessions-ended',
             actor: accountId,
             subject: accountId,
-            detail: { reason, sessions: 1 },
+            detail: { reason, sessions: ended },
           }),
         );
       return ended;
@@ -91,6 +93,18 @@ export function createOwnAccount(parts: {
       if (accountId === undefined) return;
       await parts.signOutEverywhere(accountId, reason, accountId, uid);
       await parts.renew(ctx);
+    },
+
+    async knows(accountId, clientId) {
+      const [agreements, got, living] = await Promise.all([
+        consents.all(accountId),
+        releases.byPortal(accountId),
+        sessions.list(accountId, undefined),
+      ]);
+      return (
+        [...agreements, ...got].some((each) => each.clientId === clientId) ||
+        living.some(({ clientIds }) => clientIds.includes(clientId))
+      );
     },
 
     async withdraw(accountId, clientId) {

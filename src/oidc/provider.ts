@@ -33,6 +33,8 @@ export interface Oidc {
   /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
   checkPortal(portal: Portal): void;
   readonly signOutEverywhere: SignOutEverywhere;
+  /** Ends every session and every grant of an account that is no more. */
+  endEverything(accountId: string): Promise<void>;
   /** What people see and end of their own. */
   readonly own: OwnAccount;
   /**
@@ -83,6 +85,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
     },
     checkPortal: (portal) => current.check(portal),
     signOutEverywhere,
+    endEverything: generations.sessions.endEverything,
     own: createOwnAccount({
       ...parts,
       ...generations,

@@ -3,7 +3,7 @@
  * same time share one statement: while one is being written, those that come meanwhile gather for the next.
  */
 import type { Clock } from '../platform/clock.ts';
-import { only, type Db } from '../platform/db/db.ts';
+import { only, type Db, type Queryable } from '../platform/db/db.ts';
 import { newId } from '../platform/ids.ts';
 
 /** By which answer: of an endpoint, or of our own API. */
@@ -82,6 +82,11 @@ interface Row {
   readonly way: ReleaseWay;
   readonly claims: string;
   readonly at: Date;
+}
+
+/** Lets an account take over the releases of another that is closed into it. */
+export async function moveReleases(tx: Queryable, from: string, into: string): Promise<void> {
+  await tx.query('UPDATE releases SET account_id = $2 WHERE account_id = $1', [from, into]);
 }
 
 export function createReleases(parts: { readonly db: Db; readonly clock: Clock }): Releases {

@@ -4,6 +4,7 @@ import { networkOf, parseAddress } from '../platform/address.ts';
 import { createBlindIndex } from '../platform/cipher.ts';
 import type { DataKeys } from '../platform/data-keys.ts';
 import type { Context } from '../platform/http/context.ts';
+import type { DeviceId } from '../platform/ids.ts';
 import type { Portals } from '../portals/index.ts';
 import { TTL } from './configuration.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
@@ -16,6 +17,8 @@ export interface Beginning {
   readonly at: number;
   /** Sequence numbers of the audit entries of its sign-ins, the first one and the newest. */
   readonly entries: readonly number[];
+  /** The device as the account knows it. */
+  readonly device?: DeviceId | undefined;
   /** Browser and system by name, without versions. */
   readonly browser?: string | undefined;
   readonly system?: string | undefined;
@@ -29,12 +32,13 @@ const NETWORK = { ipv4: 16, ipv6: 32 };
 /** What is kept of how a browser arrives that has just signed in. */
 export function beginningOf(
   ctx: Context,
-  signIn: { readonly at: number; readonly entry: number },
+  signIn: { readonly at: number; readonly entry: number; readonly device: DeviceId },
 ): Beginning {
   const address = parseAddress(ctx.state.address);
   return {
     at: signIn.at,
     entries: [signIn.entry],
+    device: signIn.device,
     ...deviceNameOf(ctx.get('user-agent')),
     network: address && networkOf(address, NETWORK),
   };
@@ -62,15 +66,20 @@ export interface SessionView {
   readonly current: boolean;
 }
 
+/** Which session is meant: by its handle, by a sign-in of it, or all that were begun on a device. */
+export type Which = { readonly handle: string } | { readonly entry: number } | { readonly device: string };
+
 export interface Sessions {
   /** The living sessions of an account, the last seen first. @param currentUid The asking browser's own. */
   list(accountId: string, currentUid: string | undefined): Promise<SessionView[]>;
-  /** Ends one session of the account. @returns whether there was one. */
-  end(accountId: string, which: { readonly handle: string } | { readonly entry: number }): Promise<boolean>;
+  /** Ends the sessions of the account that are meant. @returns how many there were. */
+  end(accountId: string, which: Which): Promise<number>;
   /** Ends every session of the account, but for one. @returns how many ended. */
   endAll(accountId: string, exceptUid?: string): Promise<number>;
   /** Ends whatever a portal was given by this account: its grants, and with them every code and token; and signs the portal out. */
   endPortal(accountId: string, clientId: string): Promise<void>;
+  /** Ends every session and every grant of the account. */
+  endEverything(accountId: string): Promise<void>;
 }
 
 interface Body {
@@ -124,7 +133,21 @@ export function createSessions(parts: {
     await store.endSession(key);
   }
 
+  async function endAll(accountId: string, exceptUid?: string): Promise<number> {
+    const sessions = (await load(accountId)).filter(({ body }) => body.uid !== exceptUid);
+    for (const session of sessions) await endLoaded(accountId, session);
+    return sessions.length;
+  }
+
   return {
+    endAll,
+
+    async endEverything(accountId) {
+      const grants = await store.grantsOf(keyOf(accountId));
+      await Promise.all(grants.map(({ key }) => store.remove('Grant', key)));
+      await endAll(accountId);
+    },
+
     async list(accountId, currentUid) {
       return (await load(accountId))
         .map(({ body, authorizations }) => ({
@@ -139,19 +162,14 @@ export function createSessions(parts: {
     },
 
     async end(accountId, which) {
-      const found = (await load(accountId)).filter(({ body }) =>
-        'entry' in which
-          ? body.beginning?.entries.includes(which.entry) === true
-          : handles.all(body.uid).some((handle) => text(handle) === which.handle),
-      );
-      for (const session of found) await endLoaded(accountId, session);
-      return found.length > 0;
-    },
-
-    async endAll(accountId, exceptUid) {
-      const sessions = (await load(accountId)).filter(({ body }) => body.uid !== exceptUid);
-      for (const session of sessions) await endLoaded(accountId, session);
-      return sessions.length;
+      const isMeant = ({ uid, beginning }: Body): boolean => {
+        if ('handle' in which) return handles.all(uid).some((handle) => text(handle) === which.handle);
+        if ('entry' in which) return beginning?.entries.includes(which.entry) === true;
+        return beginning?.device === which.device;
+      };
+      const meant = (await load(accountId)).filter(({ body }) => isMeant(body));
+      for (const session of meant) await endLoaded(accountId, session);
+      return meant.length;
     },
 
     async endPortal(accountId, clientId) {

@@ -31,6 +31,8 @@ export type CertificateId = Id<'cert'>;
 export type SealId = Id<'seal'>;
 export type SealingId = Id<'slg'>;
 export type DeviceId = Id<'dev'>;
+/** A report of misuse. */
+export type ReportId = Id<'rep'>;
 /** Evidence of one proofing. */
 export type EvidenceId = Id<'prf'>;
 

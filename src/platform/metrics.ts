@@ -11,6 +11,8 @@ export interface Metrics {
   readonly signIns: Counter<'outcome'>;
   /** Tries that were refused because a budget was used up, by what was tried and whose budget it was. */
   readonly limited: Counter<'act' | 'scope'>;
+  /** Reports of misuse, by what they are about. */
+  readonly misuseReports: Counter<'kind'>;
   /** Sealings, by outcome. */
   readonly sealings: Counter<'outcome'>;
   /** Encrypted records, by where they lie and whether they lie under the current data key or another. */
@@ -61,6 +63,12 @@ export function createMetrics(): Metrics {
       name: 'yinxin_limited_total',
       help: 'Tries refused because a budget was used up',
       labelNames: ['act', 'scope'],
+      registers,
+    }),
+    misuseReports: new Counter({
+      name: 'yinxin_misuse_reports_total',
+      help: 'Reports of misuse made by people',
+      labelNames: ['kind'],
       registers,
     }),
     sealings: new Counter({

@@ -80,6 +80,8 @@ export interface SealingRoom {
   seal(actor: Actor, sealId: string, request: SealingRequest): Promise<SealedDocument>;
   /** The record of a sealing, for whoever asked for it. */
   find(actor: Actor, sealingId: string): Promise<SealingRecord | undefined>;
+  /** What somebody had sealed, oldest first: for their own eyes. */
+  by(accountId: string): Promise<(Omit<SealingRecord, 'receipt'> & { readonly clientId: string })[]>;
 }
 
 interface SealingRow {
@@ -339,16 +341,27 @@ export function createSealing(parts: SealingParts): SealingRoom {
       );
       const chained = row && (await audit.find(row.result_seq ?? row.intent_seq));
       if (!row || !chained) return undefined;
-      return {
-        id: row.id,
-        sealId: row.seal_id,
-        state: row.state,
-        documentDigest: Buffer.from(row.document_digest).toString('hex'),
-        sealedDigest: row.sealed_digest ? Buffer.from(row.sealed_digest).toString('hex') : undefined,
-        intendedAt: row.intended_at,
-        completedAt: row.completed_at ?? undefined,
-        receipt: await audit.receipt(chained),
-      };
+      return { ...toRecord(row), receipt: await audit.receipt(chained) };
     },
+
+    async by(accountId) {
+      const rows = await db.query<SealingRow & { client_id: string }>(
+        `SELECT ${COLUMNS}, client_id FROM sealings WHERE actor = $1 ORDER BY id`,
+        [accountId],
+      );
+      return rows.map((row) => ({ ...toRecord(row), clientId: row.client_id }));
+    },
+  };
+}
+
+function toRecord(row: SealingRow): Omit<SealingRecord, 'receipt'> {
+  return {
+    id: row.id,
+    sealId: row.seal_id,
+    state: row.state,
+    documentDigest: Buffer.from(row.document_digest).toString('hex'),
+    sealedDigest: row.sealed_digest ? Buffer.from(row.sealed_digest).toString('hex') : undefined,
+    intendedAt: row.intended_at,
+    completedAt: row.completed_at ?? undefined,
   };
 }

@@ -2,6 +2,7 @@
 import { Secret, TOTP } from 'otpauth';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { checkChain } from '../../src/audit/index.ts';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
 import { startApp, type TestApp } from '../support/app.ts';
@@ -65,8 +66,6 @@ async function open(browser: UserAgent, path: string, person: Person): Promise<P
 
 const has = (page: Page, action: string) =>
   page.forms.some(({ action: { pathname } }) => pathname.endsWith(action));
-const actions = (page: Page, pattern: RegExp) =>
-  page.forms.map(({ action }) => action.pathname).filter((path) => pattern.test(path));
 const cookieOf = async (browser: UserAgent) =>
   (await browser.jar.getCookies(t.origin)).find(({ key }) => key === 'yx_session')?.value ?? '';
 
@@ -227,24 +226,35 @@ test('recovery codes are shown once, ten of them', async () => {
   expect(methods.text).not.toContain(codes[1]);
 });
 
-test('sessions are listed with device, time and portals, and one of them is ended', async () => {
+/** The page of the one session that is not the asking browser's own. */
+const otherSession = (page: Page) =>
+  [...page.text.matchAll(/href="(\/account\/sessions\/[\w-]{43})"/g)].map(([, path = '']) => path);
+
+test('sessions are listed with device and time, each has a page with its portals, and one of them is ended', async () => {
   const { person } = await newAccount();
   const [here, there] = [browserOf(), browserOf(SAFARI)];
   const attempt = await signIn(zhejiang, there, person);
   const sid = (await zhejiang.redeem(attempt.callback, attempt)).claims()?.['sid'];
-  const page = await open(here, '/account/sessions', person);
-  expect(page.text).toContain('Firefox on Linux');
-  expect(page.text).toContain('Safari on iPhone');
+  const list = await open(here, '/account/sessions', person);
+  expect(list.text).toContain('Firefox on Linux');
+  expect(list.text).toContain('Safari on iPhone');
+  expect(list.text).toContain('This device');
+  // Neither session's id, nor what leads to it, is on the page.
+  for (const browser of [here, there]) expect(list.text).not.toContain(await cookieOf(browser));
+  const pages = await Promise.all(otherSession(list).map((path) => here.get(t.origin + path)));
+  expect(pages).toHaveLength(2);
+  const page = pages.find(({ text }) => text.includes('Safari on iPhone'));
+  if (!page) throw new Error('the session has no page');
   expect(page.text).toContain('Test portal zhejiang');
   expect(page.text).toMatch(/127\.0\.0\.0\/16/);
-  // Neither session's id, nor what leads to it, is on the page.
-  for (const browser of [here, there]) expect(page.text).not.toContain(await cookieOf(browser));
-  const [end, ...more] = actions(page, /\/sessions\/[\w-]+\/end$/);
-  expect(more).toEqual([]);
+  // One's own is signed out of by signing out.
+  const own = pages.find((each) => each !== page);
+  expect(own && has(own, '/end')).toBe(false);
 
   const told = zhejiang.logouts.length;
-  const done = await here.submit(page, {}, end ?? '');
-  expect(done.text).not.toContain('Safari on iPhone</h2>');
+  const done = await here.submit(page, {}, '/end');
+  expect(done.text).toContain('The portals concerned are told');
+  expect(otherSession(done)).toHaveLength(1);
   expect(has(await there.get(`${t.origin}/account`), '/sign-in')).toBe(true);
   expect((await here.get(`${t.origin}/account`)).url.pathname).toBe('/account');
   await expect.poll(() => zhejiang.logouts.length).toBe(told + 1);
@@ -252,55 +262,76 @@ test('sessions are listed with device, time and portals, and one of them is ende
   expect(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))).toMatchObject({
     sid,
   });
-  expect((await here.submit(page, {}, end ?? '')).text).toContain('over already');
+  expect((await here.submit(page, {}, '/end')).text).toContain('over already');
 });
 
 test('all other sessions are ended, or all of them', async () => {
   const { person } = await newAccount();
-  const browsers = [browserOf(), browserOf(SAFARI), browserOf()];
+  const browsers = [browserOf(), browserOf(SAFARI), browserOf()] as const;
   for (const browser of browsers) await open(browser, '/account', person);
-  const [here, ...others] = browsers as [UserAgent, UserAgent, UserAgent];
-  await here.submit(await open(here, '/account/sessions', person), {}, '/end-others');
+  const [here, ...others] = browsers;
+  await here.submit(await open(here, '/account/sessions/end-others', person), {}, '/end-others');
   for (const other of others) expect(has(await other.get(`${t.origin}/account`), '/sign-in')).toBe(true);
   const alone = await here.get(`${t.origin}/account/sessions`);
-  expect(actions(alone, /\/sessions\/[\w-]+\/end$/)).toEqual([]);
-  const over = await here.submit(alone, {}, '/end-all');
+  expect(otherSession(alone)).toHaveLength(1);
+  expect(alone.text).not.toContain('/end-others');
+  const over = await here.submit(await here.get(`${t.origin}/account/sessions/end-all`), {}, '/end-all');
   expect(over.status).toBe(200);
   expect(has(await here.get(`${t.origin}/account`), '/sign-in')).toBe(true);
 });
 
-test("nobody sees or ends another's session, device or consent", async () => {
+test("nobody sees, ends or reports another's session, device or consent", async () => {
   const [own, other] = [await newAccount(), await newAccount()];
   const [mine, theirs] = [browserOf(), browserOf(SAFARI)];
   await signIn(zhejiang, theirs, other.person);
   const second = browserOf(SAFARI);
   await open(second, '/account', other.person);
   const victim = await open(theirs, '/account/sessions', other.person);
-  const [end = ''] = actions(victim, /\/sessions\/[\w-]+\/end$/);
-  const [forget = ''] = actions(victim, /\/forget$/);
-  expect([end, forget].every((path) => path !== '')).toBe(true);
+  const handles = otherSession(victim);
+  const device = /href="(\/account\/devices\/\w+)"/.exec(victim.text)?.[1] ?? '';
+  expect(handles).toHaveLength(2);
+  const signInEntry = (await t.app.audit.about(other.accountId, { limit: 50 })).find(
+    ({ entry }) => entry.type === 'account.signed-in',
+  );
+  const seq = String(signInEntry?.entry.seq);
 
-  const page = await open(mine, '/account/sessions', own.person);
-  expect(page.text).not.toContain('iPhone');
+  const page = await open(mine, '/account/sessions/end-all', own.person);
   const csrf = page.forms[0]?.fields['csrf'] ?? '';
-  const post = async (path: string) =>
+  const post = async (path: string, fields: Record<string, string> = {}) =>
     fetch(`${t.origin}${path}`, {
       method: 'POST',
       redirect: 'manual',
       headers: { Cookie: await mine.jar.getCookieString(t.origin), Origin: t.origin, Accept: 'text/html' },
-      body: new URLSearchParams({ csrf }),
+      body: new URLSearchParams({ csrf, ...fields }),
     });
-  expect(await (await post(end)).text()).toContain('已经不存在');
-  expect((await post(forget)).status).toBe(200);
+  for (const handle of handles) {
+    expect((await mine.get(t.origin + handle)).status).toBe(404);
+    expect(await (await post(`${handle}/end`)).text()).toContain('已经不存在');
+  }
+  expect((await mine.get(t.origin + device)).status).toBe(404);
+  expect((await post(`${device}/forget`)).status).toBe(200);
+  expect((await mine.get(`${t.origin}/account/portals/zhejiang`)).status).toBe(404);
   expect((await post('/account/portals/zhejiang/withdraw')).status).toBe(404);
+  for (const [kind, about] of [
+    ['sign-in', seq],
+    ['device', device.split('/').at(-1) ?? ''],
+    ['portal', 'zhejiang'],
+    ['session', 'x'],
+  ] as const) {
+    expect((await mine.get(`${t.origin}/account/report?kind=${kind}&about=${about}`)).status, kind).toBe(404);
+    expect((await post('/account/report', { kind, about })).status, kind).toBe(404);
+  }
+  for (const path of ['/account/history', '/account/releases', '/account/portals'])
+    expect((await mine.get(`${t.origin}${path}`)).text, path).not.toContain('zhejiang');
+  const file = await (await post('/account/data')).text();
+  expect(file).toContain(own.accountId);
+  expect(file).not.toContain(other.accountId);
+  expect(file).not.toContain('zhejiang');
   await mine.submit(page, {}, '/end-all');
 
   expect((await second.get(`${t.origin}/account`)).url.pathname).toBe('/account');
   expect((await theirs.get(`${t.origin}/account/portals/zhejiang`)).status).toBe(200);
-  expect(actions(await theirs.get(`${t.origin}/account/sessions`), /\/forget$/)).toContain(forget);
-  expect((await open(mine, '/account/portals/zhejiang', own.person)).status).toBe(404);
-  for (const path of ['/account/history', '/account/releases', '/account/portals'])
-    expect((await mine.get(`${t.origin}${path}`)).text, path).not.toContain('zhejiang');
+  expect((await theirs.get(t.origin + device)).status).toBe(200);
 });
 
 test('a portal is shown with what it was given, why, since when, and what it got', async () => {
@@ -379,8 +410,171 @@ test('the history shows sign-ins and changes, the newest first, page by page', a
   const next = /href="(\/account\/history\?before=\d+)"/.exec(first.text)?.[1] ?? '';
   const second = await browser.get(t.origin + next);
   expect(second.text).toContain('The account was opened');
-  expect(second.text).not.toContain('?before=');
+  expect(second.text).not.toContain('rel="next"');
   expect((await browser.get(`${t.origin}/account/history?before=abc`)).text.match(/<li>/g)).toHaveLength(30);
+});
+
+test('a sign-in that was not theirs is reported: it ends, they are told, and operators see it once', async () => {
+  const { person, accountId } = await newAccount();
+  const [here, stranger] = [browserOf(), browserOf(SAFARI)];
+  await open(here, '/account', person);
+  await signIn(zhejiang, stranger, person);
+  const history = await here.get(`${t.origin}/account/history`);
+  const [href = ''] = [...history.text.matchAll(/href="(\/account\/report\?[^"]+)"/g)].map(([, path = '']) =>
+    path.replaceAll('&amp;', '&'),
+  );
+  const page = await here.get(t.origin + href);
+  expect(page.text).toContain('A sign-in at Test portal zhejiang');
+  const done = await here.submit(page, {}, '/report');
+  const id = /rep_\w{26}/.exec(done.text)?.[0] ?? '';
+  expect(done.text).toContain('href="/account/password"');
+  expect(has(await stranger.get(`${t.origin}/account`), '/sign-in')).toBe(true);
+  expect((await here.get(`${t.origin}/account`)).url.pathname).toBe('/account');
+  // A second report of the same is the same.
+  expect((await here.submit(page, {}, '/report')).text).toContain(id);
+  const reports = (await t.app.identity.misuseReports.open()).filter(
+    (report) => report.accountId === accountId,
+  );
+  expect(reports).toMatchObject([{ id, kind: 'sign-in', state: 'open' }]);
+  expect(await (await fetch(`${t.origin}/metrics`)).text()).toContain(
+    'yinxin_misuse_reports_total{kind="sign-in"} 1',
+  );
+  expect(await t.app.identity.misuseReports.settle(id, 'operator')).toBe(true);
+  expect(await t.app.identity.misuseReports.settle(id, 'operator')).toBe(false);
+});
+
+test('a device that was not theirs is reported: every session that was begun on it ends, and it is unknown again', async () => {
+  const { person } = await newAccount();
+  const [here, stranger] = [browserOf(), browserOf(SAFARI)];
+  await open(here, '/account', person);
+  await open(stranger, '/account', person);
+  const list = await here.get(`${t.origin}/account/sessions`);
+  const devices = [...list.text.matchAll(/href="(\/account\/devices\/\w+)"/g)].map(([, path = '']) => path);
+  const pages = await Promise.all(devices.map((path) => here.get(t.origin + path)));
+  const theirs = pages.find(({ text }) => text.includes('Safari on iPhone'));
+  const href =
+    /href="(\/account\/report\?[^"]+)"/.exec(theirs?.text ?? '')?.[1]?.replaceAll('&amp;', '&') ?? '';
+  await here.submit(await here.get(t.origin + href), {}, '/report');
+  expect(has(await stranger.get(`${t.origin}/account`), '/sign-in')).toBe(true);
+  expect((await here.get(t.origin + (theirs?.url.pathname ?? ''))).status).toBe(404);
+});
+
+test('a portal that nobody agreed to is reported: its consent is withdrawn', async () => {
+  const { person } = await newAccount();
+  const browser = browserOf();
+  const attempt = await signIn(zhejiang, browser, person);
+  const tokens = await zhejiang.redeem(attempt.callback, attempt);
+  const page = await browser.get(`${t.origin}/account/report?kind=portal&about=zhejiang`);
+  await browser.submit(page, {}, '/report');
+  await expect(
+    oidc.fetchUserInfo(zhejiang.client, tokens.access_token, tokens.claims()?.sub ?? ''),
+  ).rejects.toThrow();
+});
+
+test('everything that is held of a person is theirs to take along, in clear terms and without secrets', async () => {
+  const { person, accountId } = await newAccount();
+  const browser = browserOf();
+  const attempt = await signIn(zhejiang, browser, person);
+  const tokens = await zhejiang.redeem(attempt.callback, attempt);
+  const sub = tokens.claims()?.sub ?? '';
+  await oidc.fetchUserInfo(zhejiang.client, tokens.access_token, sub);
+  const codes = await t.app.identity.recoveryCodes.generate(accountId);
+  await t.app.identity.recoveryCodes.remove(accountId);
+  const answer = await browser.submit(await open(browser, '/account/data', person), {}, '/data');
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get('content-disposition')).toBe('attachment; filename="yinxin-account.json"');
+  const file = exported.parse(JSON.parse(answer.text));
+  expect(file.account.id).toBe(accountId);
+  expect(file.identifiers).toMatchObject([{ kind: 'username', value: person.identifier }]);
+  expect(file.consents).toMatchObject([{ portal: 'zhejiang' }]);
+  expect(file.portalNumbers).toContainEqual(expect.objectContaining({ sector: 'zhejiang', sub }));
+  expect(file.releases).toMatchObject([{ portal: 'zhejiang', way: 'userinfo' }]);
+  expect(file.history[0]).toMatchObject({ type: 'account.exported' });
+  expect(file.history.at(-1)).toMatchObject({ type: 'account.registered' });
+  for (const secret of [
+    person.password,
+    '$argon2',
+    tokens.access_token,
+    await cookieOf(browser),
+    codes[0] ?? '-',
+  ])
+    expect(answer.text).not.toContain(secret);
+
+  clock.advance(901);
+  expect(has(await browser.get(`${t.origin}/account/data`), '/confirm')).toBe(true);
+});
+
+test('a file of many releases is whole', async () => {
+  const { person, accountId } = await newAccount();
+  await t.app.db.query(
+    `INSERT INTO releases (account_id, id, client_id, way, claims, at)
+       SELECT $1, 'rel_' || lpad(n::text, 26, '0'), 'zhejiang', 'userinfo', 'phone_number', now() FROM generate_series(1, 1203) AS n`,
+    [accountId],
+  );
+  const browser = browserOf();
+  const answer = await browser.submit(await open(browser, '/account/data', person), {}, '/data');
+  expect(exported.parse(JSON.parse(answer.text)).releases).toHaveLength(1203);
+});
+
+/** docs/account-export.md */
+const moment = z.iso.datetime();
+const exported = z.strictObject({
+  format: z.literal('urn:yinxin:account-export:1'),
+  writtenAt: moment,
+  account: z.strictObject({
+    id: z.string(),
+    openedAt: moment,
+    proofing: z.number(),
+    language: z.string().optional(),
+  }),
+  identifiers: z.array(
+    z.strictObject({ kind: z.string(), value: z.string(), since: moment, verifiedAt: moment.optional() }),
+  ),
+  credentials: z.strictObject({
+    password: z.strictObject({ since: moment }).optional(),
+    authenticatorApp: z.strictObject({ since: moment }).optional(),
+    recoveryCodes: z.strictObject({ since: moment, left: z.number() }).optional(),
+    passkeys: z.array(z.looseObject({ name: z.string(), createdAt: moment })),
+    upstream: z.array(z.strictObject({ issuer: z.string(), since: moment })),
+  }),
+  devices: z.array(z.looseObject({ id: z.string(), firstSeenAt: moment, lastSeenAt: moment })),
+  person: z.looseObject({ name: z.string() }).optional(),
+  evidence: z.array(z.looseObject({ id: z.string(), authority: z.string(), at: moment })),
+  address: z.record(z.string(), z.string()).optional(),
+  sessions: z.array(z.looseObject({ lastSeenAt: moment, portals: z.array(z.string()) })),
+  consents: z.array(
+    z.strictObject({
+      portal: z.string(),
+      scopes: z.record(z.string(), z.array(z.string())),
+      claims: z.array(z.string()),
+      refused: z.array(z.string()),
+      since: moment,
+      last: moment,
+    }),
+  ),
+  portalNumbers: z.array(z.strictObject({ sector: z.string(), sub: z.string(), since: moment })),
+  organisations: z.array(z.strictObject({ organisation: z.string(), unit: z.string(), role: z.string() })),
+  sealings: z.array(z.looseObject({ id: z.string(), sealId: z.string(), state: z.string() })),
+  misuseReports: z.array(
+    z.strictObject({
+      id: z.string(),
+      kind: z.string(),
+      about: z.string(),
+      state: z.string(),
+      reportedAt: moment,
+    }),
+  ),
+  releases: z.array(
+    z.strictObject({ portal: z.string(), way: z.string(), claims: z.array(z.string()), at: moment }),
+  ),
+  history: z.array(
+    z.strictObject({
+      at: moment,
+      type: z.string(),
+      actor: z.string(),
+      detail: z.record(z.string(), z.unknown()),
+    }),
+  ),
 });
 
 test('the chain of the audit log stands after all of it', async () => {

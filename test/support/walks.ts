@@ -516,8 +516,31 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await press(page, '/withdraw');
     await look('account-portals-withdrawn');
     await page.goto(`${t.origin}/account/sessions`);
-    await press(page, '/end');
-    await look('account-session-ended');
+    // The one elsewhere, and the device that it was begun on.
+    const elsewhere = `li:not(:has(.tag))`;
+    await page.click(`${elsewhere} a[href^="/account/devices/"]`);
+    await look('account-device');
+    await page.goto(`${t.origin}/account/sessions`);
+    await page.click(`${elsewhere} a[href^="/account/sessions/"]`);
+    await look('account-session');
+    await page.click('a[href^="/account/report"]');
+    await look('account-report');
+    await press(page, '/report');
+    await look('account-reported');
+    await page.goto(`${t.origin}/account/sessions/end-all`);
+    await look('account-end-all');
+    await page.goto(`${t.origin}/account/data`);
+    await look('account-data');
+    await page.goto(`${t.origin}/account/close`);
+    await look('account-close');
+    await press(page, '/close');
+    await look('account-close-problem');
+    await page.fill(
+      '#word',
+      (await page.textContent('label[for="word"]'))?.includes('注销') ? '注销' : 'close',
+    );
+    await press(page, '/close');
+    await look('account-closed');
   },
 
   async 'too many tries'(visitor) {

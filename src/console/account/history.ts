@@ -20,8 +20,15 @@ const WORDS: Readonly<Partial<Record<AuditEventType, string>>> = {
   'account.factor-removed': 'event.account.factor-removed',
   'account.recovery-codes-made': 'event.account.recovery',
   'account.recovery-code-used': 'event.account.recovery',
+  'account.recovery-started': 'event.account.recovery',
+  'account.recovery-stopped': 'event.account.recovery',
+  'account.recovered': 'event.account.recovery',
+  'account.identifier-set': 'event.account.identifier',
+  'account.identifier-removed': 'event.account.identifier',
   'account.device-added': 'event.account.device',
   'account.device-forgotten': 'event.account.device',
+  'account.misuse-reported': 'event.account.reported',
+  'account.exported': 'event.account.exported',
   'account.state-changed': 'event.account.state-changed',
   'account.proofed': 'event.account.proofed',
   'passkey.registered': 'event.passkey',
@@ -55,6 +62,10 @@ export function historyPages({ router, door, own, audit, portals }: Subject): vo
             key: WORDS[entry.type as AuditEventType] ?? 'event.other',
             at: door.when(ctx, new Date(entry.at)),
             portal: await nameOf(ctx, entry.detail['clientId']),
+            reportHref:
+              entry.type === 'account.signed-in'
+                ? `/account/report?kind=sign-in&about=${entry.seq}`
+                : undefined,
           })),
         ),
         earlierHref: found.length > PAGE && last ? `/account/history?before=${last.entry.seq}` : undefined,

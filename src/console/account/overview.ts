@@ -10,6 +10,8 @@ const MENU = [
   { href: '/account/history', key: 'account.history' },
   { href: '/account/releases', key: 'account.releases' },
   { href: '/approvals', key: 'account.approvals' },
+  { href: '/account/data', key: 'account.data' },
+  { href: '/account/close', key: 'account.close' },
 ];
 
 export function overviewPage({ router, door }: Subject): void {

@@ -155,6 +155,7 @@ export function portalPages(subject: Subject): void {
         sub: relation.sub,
         lateMinutes: lateMinutes(relation),
         withdrawAction: `${path}/withdraw`,
+        reportHref: `/account/report?${new URLSearchParams({ kind: 'portal', about: clientId }).toString()}`,
       });
     }),
   );

@@ -9,7 +9,13 @@ import type { DataKeys } from '../../platform/data-keys.ts';
 import type { Middleware, RequestState } from '../../platform/http/context.ts';
 import type { Forms } from '../../platform/http/forms.ts';
 import type { Pages } from '../../platform/http/pages.ts';
+import type { AccountId } from '../../platform/ids.ts';
+import type { Logger } from '../../platform/logger.ts';
+import type { Metrics } from '../../platform/metrics.ts';
+import type { Seals } from '../../seals/index.ts';
 import type { Portals, Resources } from '../../portals/index.ts';
+import { closingPages } from './closing.ts';
+import { dataPages } from './data.ts';
 import { createDoor, type Door } from './door.ts';
 import { historyPages } from './history.ts';
 import { identityPages } from './identity.ts';
@@ -17,6 +23,7 @@ import { methodPages } from './methods.ts';
 import { overviewPage } from './overview.ts';
 import { passkeyPages } from './passkeys.ts';
 import { portalPages } from './portals.ts';
+import { reportPages } from './reports.ts';
 import { sessionPages } from './sessions.ts';
 
 export interface AccountParts {
@@ -32,6 +39,11 @@ export interface AccountParts {
   readonly resources: Resources;
   readonly forms: Forms;
   readonly pages: Pages;
+  readonly seals: Seals;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Closes an account for good: it signs in nowhere, and nobody's name leads to it. */
+  closeAccount(accountId: AccountId): Promise<void>;
 }
 
 /** What every subject gets. */
@@ -50,5 +62,8 @@ export function accountRoutes(parts: AccountParts): Middleware {
   sessionPages(subject);
   portalPages(subject);
   historyPages(subject);
+  reportPages(subject);
+  dataPages(subject);
+  closingPages(subject);
   return router.routes() as unknown as Middleware;
 }

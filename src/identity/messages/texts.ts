@@ -24,6 +24,9 @@ export const MESSAGE_KINDS = [
   'recoveryFinished',
   'addressChanged',
   'addressRemoved',
+  'misuseReported',
+  'dataExported',
+  'accountClosed',
 ] as const;
 export type MessageKind = (typeof MESSAGE_KINDS)[number];
 

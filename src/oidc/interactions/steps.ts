@@ -145,8 +145,8 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
         factors: shownNow,
         clientId: visit.portal.clientId,
       });
-      beginning = beginningOf(ctx, { at: newest, entry });
-      await guard.remember(ctx, account.id);
+      const device = await guard.remember(ctx, account.id);
+      beginning = beginningOf(ctx, { at: newest, entry, device });
       metrics.signIns.inc({ outcome: 'accepted' });
     }
     const { loginTs } = newest > 0 ? { loginTs: newest } : await ownSession(provider, ctx);

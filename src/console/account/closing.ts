@@ -1,0 +1,39 @@
+/** Closing the account: what it means, a word to type, and the end. */
+import type { Context } from '../../platform/http/context.ts';
+import type { FieldError, Person } from './door.ts';
+import type { Subject } from './routes.ts';
+
+const PATH = '/account/close';
+
+export function closingPages({ router, door, organisations, closeAccount }: Subject): void {
+  async function render(
+    ctx: Context,
+    { account }: Person,
+    errors: readonly FieldError[] = [],
+  ): Promise<void> {
+    door.render(ctx, 'account-close', PATH, {
+      action: PATH,
+      // A unit whose officer vanishes would learn of it when it needs a seal.
+      officer: (await organisations.membershipsOf(account.id)).length > 0,
+      errors,
+    });
+  }
+
+  router.get(
+    '/close',
+    door.personal({ full: true }, (ctx, person) => render(ctx, person)),
+  );
+
+  router.post(
+    '/close',
+    door.personal({ full: true }, async (ctx, person, form) => {
+      const word = ctx.state.language.t('close.word');
+      const typed = (form.get('word') ?? '').normalize('NFKC').trim();
+      if (typed.toLowerCase() !== word.toLowerCase())
+        return render(ctx, person, [{ field: 'word', key: 'error.closeWord', params: { word } }]);
+      if ((await organisations.membershipsOf(person.account.id)).length > 0) return render(ctx, person);
+      await closeAccount(person.account.id);
+      door.render(ctx, 'account-closed', '/', {});
+    }),
+  );
+}
