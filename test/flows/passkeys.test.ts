@@ -84,7 +84,7 @@ async function openUntouched(url: string): Promise<void> {
 async function signInByPassword(person: Person): Promise<void> {
   await page.fill('#identifier', person.identifier);
   await page.fill('#password', person.password);
-  await page.click('form[action$="/sign-in"] button');
+  await page.click('form[action$="/sign-in"] button[type="submit"]:not([name])');
 }
 
 /** Makes a passkey on the account's own page. */
@@ -312,7 +312,7 @@ test('without scripts the pages say that passkeys need them, and nothing else is
   await quiet.route(`${new URL(rp.redirectUri).origin}/**`, (route) => route.fulfill({ body: 'portal' }));
   await quiet.fill('#identifier', person.identifier);
   await quiet.fill('#password', person.password);
-  await quiet.click('form[action$="/sign-in"] button');
+  await quiet.click('form[action$="/sign-in"] button[type="submit"]:not([name])');
   await quiet.waitForURL(`${rp.redirectUri}**`);
   await plain.close();
 });
