@@ -3,13 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { TOTP, Secret } from 'otpauth';
 import { exportJWK, generateKeyPair } from 'jose';
 import { createApp } from '../../src/app.ts';
+import { startGateway } from '../../src/demo/gateway.ts';
 import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
 import { toConfig, type RawEnv } from '../../src/platform/config.ts';
 import { freePort } from '../setup/services.ts';
 import { lenientLimits, newSecrets } from '../support/app.ts';
 import { silentLogger } from '../support/logger.ts';
 import { startProcess, type ServerProcess } from '../support/processes.ts';
-import { newPerson, registerRelyingParty } from '../support/relying-party.ts';
+import { newPerson, newPhonePerson, registerRelyingParty } from '../support/relying-party.ts';
 import type { Field } from './races.ts';
 
 export interface RunningField extends Field {
@@ -20,8 +21,10 @@ export interface RunningField extends Field {
 
 export async function startField(stores: { databaseUrl: string; redisUrl: string }): Promise<RunningField> {
   const ports = [await freePort(), await freePort()] as const;
+  const gateway = await startGateway();
   const env: RawEnv = {
     ...newSecrets(),
+    ...gateway.env,
     DATABASE_URL: stores.databaseUrl,
     REDIS_URL: stores.redisUrl,
     REDIS_KEY_PREFIX: `race-${randomBytes(6).toString('hex')}`,
@@ -85,12 +88,26 @@ export async function startField(stores: { databaseUrl: string; redisUrl: string
       return person;
     },
     passkeys: app.identity.passkeys,
+    gateway,
+    async registerWithPhone() {
+      const person = newPhonePerson();
+      const { accountId } = await app.identity.register({ ...person, verified: true, language: 'zh-CN' });
+      await app.identity.recordProofing(accountId, { level: 3, method: 'counter' }, 'system');
+      return { person, accountId, recoveryCodes: await app.identity.recoveryCodes.generate(accountId) };
+    },
+    async letWait(accountId) {
+      await app.db.query(
+        `UPDATE recoveries SET ready_at = now() - interval '1 second' WHERE account_id = $1`,
+        [accountId],
+      );
+    },
     async stop() {
       await Promise.all([
         ...[...rps, signingRp].map((portal) => portal.stop()),
         ...processes.map((server) => server.stop()),
       ]);
       await app.stop();
+      await gateway.close();
     },
   };
 }

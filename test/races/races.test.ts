@@ -2,6 +2,13 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { connectPg } from '../../src/platform/db/pg.ts';
 import { createDatabase } from '../support/databases.ts';
 import { silentLogger } from '../support/logger.ts';
+import {
+  raceForNewPassword,
+  raceForRecoveryCode,
+  raceForSending,
+  raceForSentCode,
+  raceToStop,
+} from './codes.ts';
 import { startField, type RunningField } from './field.ts';
 import {
   openEightPortals,
@@ -83,6 +90,23 @@ test('of twenty that send one answer of an authenticator exactly one goes on', a
 test('of twenty phones that open one code, twenty that type its number and twenty screens that go on, one each does', async () => {
   const one = { won: 1, errors: [], serverErrors: 0 };
   expect(await raceForCrossDevice(field)).toEqual({ opened: one, approved: one, finished: one });
+});
+
+test('of twenty that type one code exactly one goes on, and of twenty guesses five are compared', async () => {
+  const { right, guessed } = await raceForSentCode(field);
+  expect(right).toMatchObject({ won: 1, serverErrors: 0 });
+  // Ten are let through by the limit for one address, five of them are compared.
+  expect(guessed).toEqual({ won: 0, wrong: 5, over: 5, serverErrors: 0 });
+  expect(await raceForRecoveryCode(field)).toMatchObject({ won: 1, serverErrors: 0 });
+});
+
+test('of twenty that ask for a code to one address at once one is sent one', async () => {
+  expect(await raceForSending(field)).toBe(1);
+});
+
+test('what was shown in a recovery is good for one new password, and it is completed or stopped', async () => {
+  expect(await raceForNewPassword(field)).toMatchObject({ won: 1, serverErrors: 0 });
+  for (let round = 0; round < 3; round++) expect(await raceToStop(field)).toBe(1);
 });
 
 test('twenty that refresh with one token at once, as tabs of one browser do, get one and the same answer', async () => {

@@ -1,4 +1,5 @@
 /** Races against two server processes on one PostgreSQL and one Redis. The short form runs with the tests, the long one as `npm run races`. */
+import type { FictionalGateway } from '../../src/demo/gateway.ts';
 import { randomUUID, type webcrypto } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -13,6 +14,12 @@ export interface Field {
   readonly eight: readonly RelyingParty[];
   /** A portal that signs its assertions, for the machine grants, devices and CIBA. */
   readonly signing: SigningPortal;
+  /** A person with a checked phone number and recovery codes, whose identity was checked. */
+  registerWithPhone(): Promise<{ person: Person; accountId: string; recoveryCodes: readonly string[] }>;
+  /** Where text messages arrive. */
+  readonly gateway: Pick<FictionalGateway, 'messagesTo'>;
+  /** Lets the waiting time of a recovery be over. */
+  letWait(accountId: string): Promise<void>;
   /** A person who was checked at a counter and has an authenticator app. */
   registerWithApp(): Promise<Person>;
   register(person: Person): Promise<{ accountId: string }>;

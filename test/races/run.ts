@@ -1,5 +1,13 @@
 /** `npm run races [rounds]`: the long form of the races, 50 rounds each unless told otherwise. */
 import { startServices } from '../setup/services.ts';
+import {
+  raceForNewPassword,
+  raceForRecoveryCode,
+  raceForSending,
+  raceForSentCode,
+  raceToStop,
+  type Outcome,
+} from './codes.ts';
 import { startField } from './field.ts';
 import {
   openEightPortals,
@@ -59,6 +67,21 @@ try {
     for (const [what, [crowd, budget]] of Object.entries(crowds))
       if (crowd.compared !== budget || crowd.others.length > 0)
         failures.push(`guesses at a ${what}, round ${round}: ${JSON.stringify(crowd)}`);
+    const sent = await raceForSentCode(field);
+    const typed: Record<string, Outcome> = {
+      'code by text message': sent.right,
+      'recovery code': await raceForRecoveryCode(field),
+      'new password of a recovery': await raceForNewPassword(field),
+    };
+    for (const [what, outcome] of Object.entries(typed))
+      if (outcome.won !== 1 || outcome.serverErrors > 0)
+        failures.push(`${what}, round ${round}: ${JSON.stringify(outcome)}`);
+    if (sent.guessed.wrong !== 5 || sent.guessed.over !== 5)
+      failures.push(`guesses at a code by text message, round ${round}: ${JSON.stringify(sent.guessed)}`);
+    const messages = await raceForSending(field);
+    if (messages !== 1) failures.push(`sending, round ${round}: ${messages} messages`);
+    const ends = await raceToStop(field);
+    if (ends !== 1) failures.push(`stopping a recovery, round ${round}: ${ends} of two happened`);
     const refreshed = await raceForRefresh(field);
     if (refreshed.different !== 1 || refreshed.statuses.join() !== '200' || refreshed.livesOn !== 200)
       failures.push(`refresh, round ${round}: ${JSON.stringify(refreshed)}`);
