@@ -125,7 +125,12 @@ export interface Tools {
 /** Builds the whole program. When it resolves the stores are connected, the database is current, and the provider's keys exist. */
 export async function createApp(settings: Settings, tools: Tools): Promise<App> {
   const { config, secrets } = settings;
-  const { logger, clock = systemClock, languages = loadLanguages(), through = (_port, made) => made } = tools;
+  const {
+    logger,
+    clock = systemClock,
+    languages = loadLanguages({ timeZone: config.timeZone }),
+    through = (_port, made) => made,
+  } = tools;
   const closing: (() => Promise<unknown>)[] = [];
   let stopping = false;
   const limitPlan = toLimitPlan(config.limits);
@@ -244,7 +249,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
 
     const forms = createForms({ issuer: config.issuer, dataKeys: secrets.dataKeys });
     const assets = loadAssets();
-    const pages = createPages({ languages, assets, forms, clock, timeZone: config.timeZone });
+    const pages = createPages({ languages, assets, forms, clock });
     const preferences = createPreferences(languages, config.issuer);
     const logouts = createLogoutOutbox({ db, clock, logger });
     closing.unshift(() => logouts.stop());

@@ -20,6 +20,8 @@ export interface Language {
   t(key: string, parameters?: Readonly<Record<string, string | number>>): string;
   /** Day, time of day and zone, as its readers write them. */
   date(at: Date): string;
+  /** Time of day alone, such as `09:05`. */
+  time(at: Date): string;
 }
 
 export interface Languages {
@@ -36,13 +38,24 @@ export interface Languages {
   }): Language;
 }
 
-/** Reads every catalogue. @throws {TypeError} one is not an object of strings. */
-export function loadLanguages(directory = DIRECTORY): Languages {
+/**
+ * Reads every catalogue.
+ * @param options.timeZone IANA name: the zone of the people whom the installation serves; absent: that of the machine.
+ * @throws {TypeError} one is not an object of strings.
+ */
+export function loadLanguages({
+  directory = DIRECTORY,
+  timeZone,
+}: { readonly directory?: string | undefined; readonly timeZone?: string } = {}): Languages {
   const all = readdirSync(directory)
     .filter((file) => file.endsWith('.json'))
     .sort((a, b) => Number(b.startsWith(FALLBACK)) - Number(a.startsWith(FALLBACK)) || a.localeCompare(b))
     .map((file) =>
-      toLanguage(file.slice(0, -'.json'.length), JSON.parse(readFileSync(`${directory}/${file}`, 'utf8'))),
+      toLanguage(
+        file.slice(0, -'.json'.length),
+        JSON.parse(readFileSync(`${directory}/${file}`, 'utf8')),
+        timeZone,
+      ),
     );
   const get = (code: string) => all.find((language) => language.code === code);
   const fallback = get(FALLBACK) ?? all[0];
@@ -91,7 +104,7 @@ function preferred(header: string): string[] {
     .map(({ tag }) => tag);
 }
 
-function toLanguage(code: string, catalogue: unknown): Language {
+function toLanguage(code: string, catalogue: unknown, timeZone: string | undefined): Language {
   if (typeof catalogue !== 'object' || catalogue === null)
     throw new TypeError(`the catalogue ${code} is not an object`);
   const messages = new Map<string, string>();
@@ -111,10 +124,18 @@ function toLanguage(code: string, catalogue: unknown): Language {
     hour: '2-digit',
     minute: '2-digit',
     timeZoneName: 'short',
+    timeZone,
+  });
+  const times = new Intl.DateTimeFormat(code, {
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+    timeZone,
   });
   return {
     code,
     date: (at) => dates.format(at),
+    time: (at) => times.format(at),
     name: messages.get('language.name') ?? code,
     direction,
     t(key, parameters = {}) {

@@ -18,7 +18,7 @@ const pictures = process.env['SCREENSHOTS'];
 
 const PAGE_MAX_BYTES = 100_000;
 const catalogues = withPseudoLanguage();
-const languages = loadLanguages(catalogues);
+const languages = loadLanguages({ directory: catalogues });
 
 let t: TestApp;
 let surroundings: Surroundings;

@@ -105,7 +105,7 @@ test('every plural has the forms that its language tells apart, and no other', (
 
 test('a language says which way it is written; what is filled in from another script stands by itself', () => {
   expect(languages.all.map(({ direction }) => direction)).toEqual(['ltr', 'ltr']);
-  const mirrored = loadLanguages(withPseudoLanguage()).get(PSEUDO);
+  const mirrored = loadLanguages({ directory: withPseudoLanguage() }).get(PSEUDO);
   expect(mirrored?.direction).toBe('rtl');
   expect(mirrored?.t('page.backToPortal', { portal: 'Zhejiang (1)' })).toMatch(/\u2068Zhejiang \(1\)\u2069$/);
   expect(languages.get('en')?.t('page.backToPortal', { portal: 'Zhejiang' })).not.toContain('\u2068');

@@ -87,7 +87,9 @@ export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
     logger: options.logger ?? silentLogger,
     ...(options.clock ? { clock: options.clock } : {}),
     ...(options.through ? { through: options.through } : {}),
-    ...(options.languages === undefined ? {} : { languages: loadLanguages(options.languages) }),
+    ...(options.languages === undefined
+      ? {}
+      : { languages: loadLanguages({ directory: options.languages, timeZone: 'Asia/Shanghai' }) }),
   });
   await app.start();
   return {

@@ -98,12 +98,6 @@ export function createDoor(parts: {
       const { errors = [] } = data as { errors?: readonly FieldError[] };
       pages.render(ctx, view, { ...data, errors }, { status: errors.length > 0 ? 422 : 200, path });
     },
-    when(ctx, at) {
-      const format = new Intl.DateTimeFormat(ctx.state.language.code, {
-        dateStyle: 'long',
-        timeStyle: 'short',
-      });
-      return { iso: at.toISOString(), text: format.format(at) };
-    },
+    when: (ctx, at) => ({ iso: at.toISOString(), text: ctx.state.language.date(at) }),
   };
 }

@@ -2,6 +2,7 @@
  * When what a page is about ends, said on the page with a way to extend it (WCAG 2.2, 2.2.1): in words and by a button, which need no
  * script, and by a dialog two minutes before, which keeps what was typed.
  */
+import type { Language } from '../i18n.ts';
 
 export interface Lifetime {
   /** From then on the forms of the page are not taken any more. */
@@ -20,19 +21,9 @@ export interface LifetimeWords {
   readonly time: string;
 }
 
-/** @param language BCP 47 tag. @param timeZone IANA name: the zone of the people whom the installation serves. */
-export function toWords(
-  { endsAt }: Lifetime,
-  { now, language, timeZone }: { readonly now: Date; readonly language: string; readonly timeZone: string },
-): LifetimeWords {
-  const format = new Intl.DateTimeFormat(language, {
-    hour: '2-digit',
-    minute: '2-digit',
-    hourCycle: 'h23',
-    timeZone,
-  });
+export function toWords({ endsAt }: Lifetime, now: Date, language: Language): LifetimeWords {
   return {
     seconds: Math.max(0, Math.floor((endsAt.getTime() - now.getTime()) / 1000)),
-    time: format.format(endsAt),
+    time: language.time(endsAt),
   };
 }

@@ -35,15 +35,9 @@ export function createPages(parts: {
   assets: Assets;
   forms: Forms;
   clock: Clock;
-  /** IANA name: in which times of day are said. */
-  timeZone: string;
 }): Pages {
   const words = (ctx: Context, lifetime: Lifetime) =>
-    toWords(lifetime, {
-      now: parts.clock.now(),
-      language: ctx.state.language.code,
-      timeZone: parts.timeZone,
-    });
+    toWords(lifetime, parts.clock.now(), ctx.state.language);
   const eta = new Eta({ views: VIEWS, cache: true, autoEscape: true });
   return {
     render(ctx, view, data = {}, options = {}) {
