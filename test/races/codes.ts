@@ -17,10 +17,18 @@ export interface Outcome {
 
 const phoneOf = ({ identifier }: Person) => `+86${identifier}`;
 
+let networks = 0;
+/** A browser at an address that no other race uses: the limits for one address are not what is raced for. */
+function newBrowser(): { browser: UserAgent; address: string } {
+  networks += 1;
+  const address = `198.18.${Math.floor(networks / 250)}.${(networks % 250) + 1}`;
+  return { address, browser: new UserAgent({ 'Accept-Language': 'zh-CN', 'X-Forwarded-For': address }) };
+}
+
 /** Sends the form of a page twenty times at once, half of them to each process. */
 async function storm(
   { origins }: Field,
-  browser: UserAgent,
+  { browser, address }: { browser: UserAgent; address: string },
   page: Page,
   action: string,
   fields: (i: number) => Record<string, string>,
@@ -33,7 +41,13 @@ async function storm(
       const response = await fetch(form.action.href.replace(origins[0], origins[i % 2] ?? ''), {
         method: 'POST',
         redirect: 'manual',
-        headers: { Cookie: cookie, Origin: origins[0], Accept: 'text/html', 'Accept-Language': 'zh-CN' },
+        headers: {
+          Cookie: cookie,
+          Origin: origins[0],
+          Accept: 'text/html',
+          'Accept-Language': 'zh-CN',
+          'X-Forwarded-For': address,
+        },
         body: new URLSearchParams({ ...form.fields, ...fields(i) }),
       });
       const location = response.headers.get('location') ?? '';
@@ -51,24 +65,24 @@ async function storm(
 }
 
 async function open(field: Field, path: string, parameters: Record<string, string> = {}) {
-  const browser = new UserAgent({ 'Accept-Language': 'zh-CN' });
+  const { browser, address } = newBrowser();
   const page = await browser.get((await field.rp.begin(parameters)).url);
-  return { browser, page: path === '' ? page : await browser.get(`${page.url.href}${path}`) };
+  return { browser, address, page: path === '' ? page : await browser.get(`${page.url.href}${path}`) };
 }
 
 /** One code sent by text message typed by twenty at once; then twenty guesses at once at another. */
 export async function raceForSentCode(field: Field): Promise<{ right: Outcome; guessed: Outcome }> {
   const begin = async () => {
     const { person } = await field.registerWithPhone();
-    const { browser, page } = await open(field, '/code');
+    const { browser, address, page } = await open(field, '/code');
     const sent = await browser.submit(page, { identifier: person.identifier }, '/code');
-    return { browser, sent, code: await readCode(field.gateway, phoneOf(person)) };
+    return { browser, address, sent, code: await readCode(field.gateway, phoneOf(person)) };
   };
   const first = await begin();
-  const right = await storm(field, first.browser, first.sent, '/code/enter', () => ({ code: first.code }));
+  const right = await storm(field, first, first.sent, '/code/enter', () => ({ code: first.code }));
   const second = await begin();
   const wrong = (i: number) => String((Number(second.code) + 1 + i) % 1_000_000).padStart(6, '0');
-  const guessed = await storm(field, second.browser, second.sent, '/code/enter', (i) => ({ code: wrong(i) }));
+  const guessed = await storm(field, second, second.sent, '/code/enter', (i) => ({ code: wrong(i) }));
   return { right, guessed };
 }
 
@@ -87,26 +101,34 @@ export async function raceForSending(field: Field): Promise<number> {
 /** One recovery code used by twenty at once. */
 export async function raceForRecoveryCode(field: Field): Promise<Outcome> {
   const { person, recoveryCodes } = await field.registerWithPhone();
-  const { browser, page } = await open(field, '', { acr_values: 'urn:yinxin:loa:3' });
+  const visitor = await open(field, '', { acr_values: 'urn:yinxin:loa:3' });
+  const { browser, page } = visitor;
   const asked = await browser.submit(page, { ...person }, '/sign-in');
   const way = await browser.get(`${asked.url.origin}${asked.url.pathname}?way=recovery`);
-  return storm(field, browser, way, '/recovery-code', () => ({ code: recoveryCodes[0] ?? '' }));
+  return storm(field, visitor, way, '/recovery-code', () => ({ code: recoveryCodes[0] ?? '' }));
 }
 
 /** From "I cannot sign in" to the page behind the code. */
-async function recover(field: Field, person: Person): Promise<{ browser: UserAgent; page: Page }> {
-  const { browser, page } = await open(field, '/recover');
+async function recover(
+  field: Field,
+  person: Person,
+): Promise<{ browser: UserAgent; address: string; page: Page }> {
+  const { browser, address, page } = await open(field, '/recover');
   const sent = await browser.submit(page, { identifier: person.identifier }, '/recover');
   const code = /\d{8}/.exec(await readMessage(field.gateway, phoneOf(person), /\d{8}/))?.[0] ?? '';
-  return { browser, page: await browser.submit(sent, { code }, '/recover/code') };
+  return { browser, address, page: await browser.submit(sent, { code }, '/recover/code') };
 }
 
 /** What was shown in one recovery used for twenty new passwords at once. */
 export async function raceForNewPassword(field: Field): Promise<Outcome> {
   const { person, recoveryCodes } = await field.registerWithPhone();
-  const { browser, page } = await recover(field, person);
-  const shown = await browser.submit(page, { code: recoveryCodes[1] ?? '' }, '/recover/factor');
-  return storm(field, browser, shown, '/recover/password', (i) => {
+  const visitor = await recover(field, person);
+  const shown = await visitor.browser.submit(
+    visitor.page,
+    { code: recoveryCodes[1] ?? '' },
+    '/recover/factor',
+  );
+  return storm(field, visitor, shown, '/recover/password', (i) => {
     const password = `${PASSWORD} ${i}`;
     return { password, passwordAgain: password };
   });
