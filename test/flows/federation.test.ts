@@ -1,6 +1,7 @@
 /** Signing in by an upstream identity provider: another installation of this very program. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
+import { freePort } from '../setup/services.ts';
 import { startApp, type TestApp } from '../support/app.ts';
 import { fictional, statementOf } from '../support/proofing.ts';
 import { newPerson, registerRelyingParty, type Person, type RelyingParty } from '../support/relying-party.ts';
@@ -8,6 +9,7 @@ import { newPerson, registerRelyingParty, type Person, type RelyingParty } from 
 const loa = (n: number) => `urn:yinxin:loa:${n}`;
 /** Knows people. */
 let national: TestApp;
+let issuer: string;
 /** Believes it. */
 let regional: TestApp;
 let rp: RelyingParty;
@@ -16,14 +18,19 @@ let lihua: Person;
 const SECRET = 'a secret between the two of them';
 
 beforeAll(async () => {
-  national = await startApp({ env: { IDENTITY_SOURCES: '{"authorities":[{"driver":"fictional"}]}' } });
+  // Browsers keep cookies by host, whatever the port: the two must not share one.
+  const port = String(await freePort());
+  issuer = `http://127.0.0.1:${port}`;
+  national = await startApp({
+    env: { PORT: port, ISSUER: issuer, IDENTITY_SOURCES: '{"authorities":[{"driver":"fictional"}]}' },
+  });
   const sources = {
     authorities: [{ driver: 'fictional' }],
     upstreams: [
       {
         id: 'national',
         name: { 'zh-CN': '国家身份服务', en: 'National identity' },
-        issuer: national.origin,
+        issuer,
         clientId: 'regional',
         clientSecret: SECRET,
         scope: 'openid realname',
@@ -84,10 +91,7 @@ async function through(browser: UserAgent, page: Page, person: Person, until: st
   let next = await browser.get(upstreamLink(page), until);
   if (next.forms.some(({ action }) => action.pathname.endsWith('/sign-in')))
     next = await browser.submit(next, { ...person }, '/sign-in', until);
-  if (
-    next.url.origin === national.origin &&
-    next.forms.some(({ action }) => action.pathname.endsWith('/consent'))
-  )
+  if (next.url.origin === issuer && next.forms.some(({ action }) => action.pathname.endsWith('/consent')))
     next = await browser.submit(next, { decision: 'allow' }, '/consent', until);
   return next;
 }
@@ -206,11 +210,26 @@ test('a person who says no there is back at the sign-in page here', async () => 
   expect(back.forms.some(({ action }) => action.pathname.endsWith('/sign-in'))).toBe(true);
 });
 
+test('whose only way in is the other provider shows themselves there again when that is asked for', async () => {
+  const person = await nationalPerson(undefined);
+  const first = await signInBy(rp, person);
+  const before = await claims(rp, first);
+  const attempt = await rp.begin({ prompt: 'login' });
+  const page = await first.browser.get(attempt.url, rp.redirectUri);
+  expect(page.text).not.toContain('name="password"');
+  // The session there is no showing: the password is asked for once more.
+  const there = await first.browser.get(upstreamLink(page), rp.redirectUri);
+  expect(there.url.origin).toBe(issuer);
+  const [form] = there.forms.filter(({ action }) => /\/(confirm|sign-in)$/.test(action.pathname));
+  const done = await first.browser.submit(there, { ...person }, form?.action.pathname ?? '', rp.redirectUri);
+  expect((await rp.redeem(done.url, attempt)).claims()?.sub).toBe(before?.sub);
+});
+
 test('two first visits at once end with one account', async () => {
   const { federation } = regional.app.identity;
   const shown = {
     upstream: 'national',
-    issuer: national.origin,
+    issuer,
     trustFramework: 'urn:example:national',
     subject: 'somebody at two windows',
     method: 'fed' as const,
