@@ -220,7 +220,7 @@ test('whose only way in is the other provider shows themselves there again when 
   // The session there is no showing: the password is asked for once more.
   const there = await first.browser.get(upstreamLink(page), rp.redirectUri);
   expect(there.url.origin).toBe(issuer);
-  const [form] = there.forms.filter(({ action }) => /\/(confirm|sign-in)$/.test(action.pathname));
+  const form = there.forms.find(({ action }) => /\/(confirm|sign-in)$/.test(action.pathname));
   const done = await first.browser.submit(there, { ...person }, form?.action.pathname ?? '', rp.redirectUri);
   expect((await rp.redeem(done.url, attempt)).claims()?.sub).toBe(before?.sub);
 });
