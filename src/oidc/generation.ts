@@ -180,7 +180,11 @@ export function createGenerations(parts: GenerationParts): Generations {
         const policies = initial?.policies ?? own?.policies ?? [];
         if (policies.includes(CODE_CHALLENGE_OPTIONAL)) registration.codeChallenge = 'optional';
         await portals
-          .register(registration, 'dynamic-registration', { state: 'sandbox' })
+          .register(
+            { ...registration, ...demandsOn(await portals.find(registration.clientId)) },
+            'dynamic-registration',
+            { state: 'sandbox' },
+          )
           .catch(asInvalidMetadata);
         if (typeof secret === 'string' && secret !== SECRET_ELSEWHERE)
           await portals.addSecret(registration.clientId, secret);
@@ -406,6 +410,24 @@ export function createGenerations(parts: GenerationParts): Generations {
   }
 
   return { build, signOutEverywhere, sessions, consents, releases, subjects, guard };
+}
+
+/**
+ * What operators ask of a portal, which its own changes of its registration (RFC 7592) leave as it is. What they allow it, and the sector
+ * that its addresses give, are for the registration that they have seen.
+ */
+function demandsOn(portal: Portal | undefined) {
+  if (!portal) return {};
+  const { region, department, profile, minimumAcr, codeChallenge, optionalClaims, purposes } = portal;
+  return {
+    profile,
+    codeChallenge,
+    optionalClaims,
+    purposes,
+    ...(region === undefined ? {} : { region }),
+    ...(department === undefined ? {} : { department }),
+    ...(minimumAcr === undefined ? {} : { minimumAcr }),
+  };
 }
 
 /** Lets the session keep when each factor was shown, for which the library knows one time, and how it was begun. */

@@ -91,6 +91,35 @@ describe('realname', () => {
   });
 });
 
+test('who has recovered an account by an address alone passes for nobody, whatever was agreed to before', async () => {
+  const owner = newPerson();
+  const { accountId: id } = await t.app.identity.register(owner);
+  await t.app.identity.proofing.compare(id, statementOf(fictional('王小示')), { wanted: 2, returnUri: 'x' });
+  const everything = {
+    scope: 'openid realname',
+    claims: claims({
+      id_number: null,
+      birthdate: null,
+      verified_claims: { verification: { trust_framework: null }, claims: { name: null } },
+    }),
+  };
+  expect((await visit(entitled, everything, owner)).userinfo).toHaveProperty('verified_claims');
+
+  const password = 'another lamp in the harbour';
+  await t.app.identity.recovery.complete({ accountId: id, password, shown: ['sms'] });
+  const { userinfo } = await visit(entitled, everything, { ...owner, password });
+  expect(userinfo).toEqual({ sub: expect.any(String) });
+  expect(await t.app.identity.persons.person(id)).toBeUndefined();
+  // The document stays taken: nobody else is proofed with it.
+  const other = await t.app.identity.register(newPerson());
+  expect(
+    await t.app.identity.proofing.compare(other.accountId, statementOf(fictional('王小示')), {
+      wanted: 2,
+      returnUri: 'x',
+    }),
+  ).toMatchObject({ kind: 'taken' });
+});
+
 describe('the ID number', () => {
   test('is for entitled portals, asked for by name, masked before', async () => {
     const parameters = {

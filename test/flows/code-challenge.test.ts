@@ -113,3 +113,41 @@ test('a portal registers itself as one that cannot, if its initial access token 
     expect(await t.app.portals.find(clientId)).toMatchObject({ codeChallenge, name: { 'zh-CN': 'changed' } });
   }
 });
+
+test('what operators ask of a portal outlasts its own changes of its registration, and what they allow it does not', async () => {
+  const send = async (path: string, method: string, bearer: string, body: object) =>
+    (await (
+      await fetch(new URL(path, t.origin), {
+        method,
+        headers: { Authorization: `Bearer ${bearer}`, 'Content-Type': 'application/json' },
+        body: JSON.stringify(body),
+      })
+    ).json()) as Record<string, string>;
+  const metadata = { redirect_uris: ['https://portal.example.cn/cb'] };
+  const token = await t.app.oidc.issueInitialAccessToken({ seconds: 60 });
+  const made = await send('/register', 'POST', token, metadata);
+  const clientId = made['client_id'] ?? '';
+  const before = await t.app.portals.find(clientId);
+  await t.app.portals.register(
+    {
+      clientId,
+      name: { 'zh-CN': '示例门户' },
+      sector: before?.sector ?? '',
+      homeUri: 'https://portal.example.cn/',
+      redirectUris: ['https://portal.example.cn/cb'],
+      scopes: ['openid', 'phone'],
+      minimumAcr: 'urn:yinxin:loa:2',
+      entitlements: ['id-number'],
+    },
+    'operator',
+  );
+  await send(made['registration_client_uri'] ?? '', 'PUT', made['registration_access_token'] ?? '', {
+    client_id: clientId,
+    redirect_uris: ['https://elsewhere.example.cn/cb'],
+  });
+  expect(await t.app.portals.find(clientId)).toMatchObject({
+    redirectUris: ['https://elsewhere.example.cn/cb'],
+    minimumAcr: 'urn:yinxin:loa:2',
+    entitlements: [],
+  });
+});

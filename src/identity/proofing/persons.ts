@@ -70,7 +70,10 @@ export type Settled =
   | { readonly kind: 'taken'; readonly link: LinkId };
 
 export interface Persons {
-  /** Who the holder of an account was found to be. Decrypts: only for a release, or for the person. */
+  /**
+   * Who the holder of an account was found to be, while the account's level says that it is still them: whoever has recovered an account by
+   * an address alone learns nothing of the person, and passes for nobody. Decrypts: only for a release, or for the person.
+   */
   person(accountId: string): Promise<Person | undefined>;
   /** The active account that holds a document. */
   holder(document: Document): Promise<AccountId | undefined>;
@@ -381,8 +384,10 @@ export function createPersons(parts: {
         EvidenceRow & { kind: DocumentKind; record: Uint8Array; verified_at: Date }
       >(
         `SELECT d.kind, d.record, d.verified_at, ${EVIDENCE}
-           FROM verified_documents d JOIN proofing_evidence e ON e.id = d.evidence_id WHERE d.account_id = $1`,
-        [accountId],
+           FROM verified_documents d JOIN proofing_evidence e ON e.id = d.evidence_id
+           JOIN accounts a ON a.id = d.account_id AND a.proofing > $2
+          WHERE d.account_id = $1`,
+        [accountId, WITHOUT_DOCUMENT],
       );
       if (!row) return undefined;
       const { document, name } = open(accountId, row);
