@@ -107,6 +107,8 @@ export interface App {
 
 /** As certificates and authenticator apps show it. */
 const SERVICE_NAME = 'Yinxin';
+/** How often it is looked for what is kept no longer. */
+const FORGET_MS = 3_600_000;
 /** Any number that nothing else in the database locks. */
 const FIRST_START_LOCK = 20_260_102;
 
@@ -306,6 +308,14 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       fetch: outbound,
       endSessions: (accountId, actor) => oidc.signOutEverywhere(accountId, 'register-event', actor),
     });
+
+    const forgetting = setInterval(() => {
+      oidc
+        .forgetReleases()
+        .catch((error: unknown) => logger.error({ err: error }, 'old releases were not forgotten'));
+    }, FORGET_MS);
+    forgetting.unref();
+    closing.unshift(async () => clearInterval(forgetting));
 
     async function closeAccount(accountId: AccountId): Promise<void> {
       // First, so that no portal is left untold; whatever is begun meanwhile rests on an account that is closed.

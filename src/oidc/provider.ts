@@ -33,6 +33,8 @@ export interface Oidc {
   /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
   checkPortal(portal: Portal): void;
   readonly signOutEverywhere: SignOutEverywhere;
+  /** Forgets what was released longer ago than it is kept. @returns how many releases. */
+  forgetReleases(): Promise<number>;
   /** Ends every session and every grant of an account that is no more. */
   endEverything(accountId: string): Promise<void>;
   /** What people see and end of their own. */
@@ -85,6 +87,8 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
     },
     checkPortal: (portal) => current.check(portal),
     signOutEverywhere,
+    forgetReleases: () =>
+      generations.releases.forget(new Date(parts.clock.now().getTime() - config.releasesDays * 86_400_000)),
     endEverything: generations.sessions.endEverything,
     own: createOwnAccount({
       ...parts,

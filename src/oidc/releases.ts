@@ -41,8 +41,6 @@ export interface Releases {
   >;
   /** Forgets what is older than the time given. @returns how many rows. */
   forget(before: Date): Promise<number>;
-  /** Lets what is being written be written. */
-  settled(): Promise<void>;
 }
 
 /** Claims that say how and when somebody signed in, or are made for the portal alone (OpenID Connect Core 1.0, section 2). */
@@ -173,10 +171,6 @@ export function createReleases(parts: { readonly db: Db; readonly clock: Clock }
         ),
       );
       return n;
-    },
-
-    async settled() {
-      await writing;
     },
   };
 }

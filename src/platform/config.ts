@@ -102,6 +102,11 @@ export interface Config {
   readonly messages: MessageRoutes;
   /** Hours that the recovery of an account waits whose second factor is lost. Shorter: less time to stop an impostor. Default 72. */
   readonly recoveryWaitHours: number;
+  /**
+   * How long it is kept what portals were given of whom, in days. Default 1095: records of processing are kept for three years at least
+   * (Personal Information Protection Law, article 56).
+   */
+  readonly releasesDays: number;
   /** Mutual TLS (RFC 8705); undefined: off, and what requests say of certificates is ignored. */
   readonly mutualTls: MutualTls | undefined;
   /**
@@ -212,6 +217,7 @@ const variables = z.object({
   PASSWORD_WAIT_SECONDS: wholeNumber(0, 60, 5),
   DOCUMENT_MAX_BYTES: wholeNumber(1024, 1_073_741_824, 67_108_864),
   RECOVERY_WAIT_HOURS: wholeNumber(1, 720, 72),
+  RELEASES_DAYS: wholeNumber(180, 36_500, 1095),
   SMTP_URL: z
     .string()
     .regex(/^smtps?:\/\/\S+$/, 'does not begin with smtps:// or smtp://')
@@ -342,6 +348,7 @@ export function toConfig(raw: RawEnv): Settings {
     hotPath: env.HOT_PATH === 'on',
     drainSeconds: env.DRAIN_SECONDS,
     recoveryWaitHours: env.RECOVERY_WAIT_HOURS,
+    releasesDays: env.RELEASES_DAYS,
     messages: {
       smtp:
         env.SMTP_URL === undefined || env.MAIL_FROM === undefined

@@ -4,8 +4,9 @@ import * as oidc from 'openid-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { checkChain } from '../../src/audit/index.ts';
+import { readCode } from '../../src/demo/outbox.ts';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
-import { startApp, type TestApp } from '../support/app.ts';
+import { lenientLimits, startApp, type TestApp } from '../support/app.ts';
 import { TestClock } from '../support/clock.ts';
 import {
   newPerson,
@@ -25,7 +26,8 @@ let zhejiang: RelyingParty;
 let guangdong: RelyingParty;
 
 beforeAll(async () => {
-  t = await startApp({ clock });
+  const limits = lenientLimits(['user-name']);
+  t = await startApp({ clock, env: { LIMITS: JSON.stringify(limits) } });
   zhejiang = await registerRelyingParty(t, {
     clientId: 'zhejiang',
     scopes: ['openid', 'profile', 'phone', 'offline_access'],
@@ -44,6 +46,10 @@ afterAll(async () => {
 
 const browserOf = (userAgent = FIREFOX) =>
   new UserAgent({ 'Accept-Language': 'en', 'User-Agent': userAgent });
+
+let phones = 0;
+/** A mobile number in a block that no operator has given out. */
+const newPhone = () => `1990001${String((phones += 1)).padStart(4, '0')}`;
 
 async function newAccount() {
   const person = newPerson();
@@ -412,6 +418,64 @@ test('the history shows sign-ins and changes, the newest first, page by page', a
   expect(second.text).toContain('The account was opened');
   expect(second.text).not.toContain('rel="next"');
   expect((await browser.get(`${t.origin}/account/history?before=abc`)).text.match(/<li>/g)).toHaveLength(30);
+});
+
+test('a phone number is changed by whoever shows the old one and the new one, and nobody learns whether it is taken', async () => {
+  const [old, fresh, taken] = [newPhone(), newPhone(), newPhone()];
+  const person = { ...newPerson(), identifier: old };
+  const { accountId } = await t.app.identity.register({ ...person, verified: true });
+  const other = await t.app.identity.register({ ...newPerson(), identifier: taken, verified: true });
+  const browser = browserOf();
+  // The phone is a second factor, and shown as one first.
+  const show = async (phone: string): Promise<Page> => {
+    clock.advance(3600);
+    const page = await open(browser, '/account/phone', person);
+    if (!has(page, '/resend')) return page;
+    const sent = await browser.submit(page, {}, '/resend');
+    const shown = await browser.submit(sent, { code: await readCode(t.origin, `+86${phone}`) }, '/sms');
+    clock.advance(61);
+    return shown;
+  };
+  let page = await browser.submit(await show(old), {}, '/known');
+  const known = await readCode(t.origin, `+86${old}`);
+  expect((await browser.submit(page, { knownCode: '00000000', identifier: fresh }, '/new')).status).toBe(422);
+  page = await browser.submit(page, { knownCode: known, identifier: fresh }, '/new');
+  const wrong = await browser.submit(page, { code: '000000' }, '/confirm');
+  expect(wrong.status).toBe(422);
+  const done = await browser.submit(wrong, { code: await readCode(t.origin, `+86${fresh}`) }, '/confirm');
+  expect(done.text).toContain('The phone number was changed.');
+  expect((await t.app.identity.account(accountId))?.phone).toBe(`+86${fresh}`);
+
+  // Of a number that has an account the page says what it says of every other; its holder is told.
+  page = await browser.submit(await show(fresh), {}, '/known');
+  const again = await browser.submit(
+    page,
+    { knownCode: await readCode(t.origin, `+86${fresh}`), identifier: taken },
+    '/new',
+  );
+  expect(again.status).toBe(200);
+  expect((await t.app.identity.account(other.accountId))?.phone).toBe(`+86${taken}`);
+  expect((await browser.submit(again, { code: '123456' }, '/confirm')).status).toBe(422);
+});
+
+test('a user name is chosen and changed; one that is taken is told, and asking for many is not', async () => {
+  const [own, other] = [await newAccount(), await newAccount()];
+  const browser = browserOf();
+  const page = await open(browser, '/account/username', own.person);
+  const refused = await browser.submit(page, { username: other.person.identifier }, '/username');
+  expect(refused.status).toBe(422);
+  expect(refused.text).toContain('is taken');
+  expect((await browser.submit(page, { username: '9' }, '/username')).text).toContain('begins with a letter');
+  const name = `renamed-${process.pid}`;
+  expect((await browser.submit(page, { username: name }, '/username')).text).toContain(
+    'The user name was saved.',
+  );
+  expect(await t.app.identity.find(name)).toBe(own.accountId);
+  expect(await t.app.identity.find(own.person.identifier)).toBeUndefined();
+  const answers: number[] = [];
+  for (let i = 0; i < 60 && answers.at(-1) !== 429; i++)
+    answers.push((await browser.submit(page, { username: other.person.identifier }, '/username')).status);
+  expect(answers.at(-1)).toBe(429);
 });
 
 test('a sign-in that was not theirs is reported: it ends, they are told, and operators see it once', async () => {

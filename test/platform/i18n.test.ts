@@ -29,6 +29,7 @@ test('every language has every message, with the same placeholders', () => {
 const COMPOSED = [
   'account\\.(proofing\\d|\\w+Hint)',
   'claim\\..*',
+  'contact\\.(phone|email)\\.\\w+',
   'crossDevice\\.\\w+\\.(title|lead|text)',
   'document\\.[\\w-]+',
   'error\\.[A-Z_]+',

@@ -527,6 +527,14 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await look('account-report');
     await press(page, '/report');
     await look('account-reported');
+    await page.goto(`${t.origin}/account/username`);
+    await press(page, '/username');
+    await look('account-username-problem');
+    await page.goto(`${t.origin}/account/email`);
+    await look('account-email');
+    await page.fill('#identifier', `a${(phones += 1)}@b.example`);
+    await press(page, '/new');
+    await look('account-email-code');
     await page.goto(`${t.origin}/account/sessions/end-all`);
     await look('account-end-all');
     await page.goto(`${t.origin}/account/data`);

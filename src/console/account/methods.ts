@@ -12,9 +12,16 @@ import { askToWait, passwordError } from '../../oidc/index.ts';
 import { createCipher } from '../../platform/cipher.ts';
 import type { Context, Middleware } from '../../platform/http/context.ts';
 import type { FieldError, Notice, Person } from './door.ts';
+import { maskedIdentifiers } from './identifiers.ts';
 import type { Subject } from './routes.ts';
 
-const PATH = '/account/methods';
+/** The overview of all of them. */
+export const METHODS = '/account/methods';
+const CONTACTS = {
+  'account.username': '/account/username',
+  'account.phone': '/account/phone',
+  'account.email': '/account/email',
+} as const;
 const PASSWORD = '/account/password';
 const APP = '/account/app';
 const RECOVERY = '/account/recovery-codes';
@@ -23,7 +30,8 @@ export const PROVE = '/account/methods/prove';
 /** How long a proposed secret of an authenticator app is taken, in milliseconds. */
 const PROPOSAL_MS = 1_800_000;
 
-export function methodPages(subject: Subject): void {
+/** @returns what shows the overview after a change, for the other files of this subject. */
+export function methodPages(subject: Subject): Done {
   const { router, door, identity } = subject;
 
   async function renderMethods(ctx: Context, account: Account, notice?: Notice): Promise<void> {
@@ -32,7 +40,7 @@ export function methodPages(subject: Subject): void {
       identity.passkeys.list(account.id),
       identity.recoveryCodes.left(account.id),
     ]);
-    door.render(ctx, 'account-methods', PATH, {
+    door.render(ctx, 'account-methods', METHODS, {
       notice,
       methods: [
         {
@@ -59,6 +67,24 @@ export function methodPages(subject: Subject): void {
           text: { key: 'methods.recoveryText', params: { n: codes } },
           links: [{ href: RECOVERY, key: 'methods.recoveryMake' }],
         },
+        ...maskedIdentifiers(account).map(({ key, value, verified }) => ({
+          key,
+          text:
+            value === undefined
+              ? { key: 'account.none' }
+              : { key: verified === false ? 'methods.unverified' : 'methods.current', params: { value } },
+          links: [
+            {
+              href: CONTACTS[key],
+              key:
+                value === undefined
+                  ? 'methods.add'
+                  : verified === false
+                    ? 'methods.verify'
+                    : 'methods.change',
+            },
+          ],
+        })),
       ],
     });
   }
@@ -74,17 +100,19 @@ export function methodPages(subject: Subject): void {
   );
   router.get('/methods/prove', (ctx) => {
     const level = LADDER.find(({ factors }) => factors > 1);
-    subject.own.sendToSignIn(ctx, PATH, level ? { acrValues: level.acr } : {});
+    subject.own.sendToSignIn(ctx, METHODS, level ? { acrValues: level.acr } : {});
   });
   passwordPages(subject, done);
   appPages(subject, done);
   recoveryPages(subject);
+  return done;
 }
 
-type Done = (ctx: Context, person: Person, key: string) => Promise<void>;
+/** Shows the overview after a change. @param key What has been done. */
+export type Done = (ctx: Context, person: Person, key: string) => Promise<void>;
 
 /** Runs `handle` for a person who may add a further factor; others are told what comes first. */
-function adding(
+export function addingFactor(
   { door }: Subject,
   path: string,
   titleKey: string,
@@ -97,7 +125,7 @@ function adding(
       textKeys: ['methods.proveFirst'],
       linkHref: PROVE,
       submitKey: 'passkeys.prove',
-      backHref: PATH,
+      backHref: METHODS,
     });
   });
 }
@@ -199,11 +227,11 @@ function appPages(subject: Subject, done: Done): void {
 
   router.get(
     '/app',
-    adding(subject, APP, 'app.title', (ctx, person) => render(ctx, person, { secret: newSecret() })),
+    addingFactor(subject, APP, 'app.title', (ctx, person) => render(ctx, person, { secret: newSecret() })),
   );
   router.post(
     '/app',
-    adding(subject, APP, 'app.title', async (ctx, person, form) => {
+    addingFactor(subject, APP, 'app.title', async (ctx, person, form) => {
       const secret = unseal(person, form.get('sealed') ?? '');
       if (secret === undefined)
         return render(ctx, person, { secret: newSecret(), errors: [{ field: 'form', key: 'app.expired' }] });
@@ -229,7 +257,7 @@ function appPages(subject: Subject, done: Done): void {
         textKeys: ['app.removeText'],
         action: `${APP}/remove`,
         submitKey: 'app.removeSubmit',
-        backHref: PATH,
+        backHref: METHODS,
         backKey: 'app.keep',
       }),
     ),
@@ -248,23 +276,23 @@ function recoveryPages(subject: Subject): void {
   const { router, door, identity } = subject;
   router.get(
     '/recovery-codes',
-    adding(subject, RECOVERY, 'recovery.title', (ctx) =>
+    addingFactor(subject, RECOVERY, 'recovery.title', (ctx) =>
       door.render(ctx, 'account-question', RECOVERY, {
         titleKey: 'recovery.title',
         textKeys: ['recovery.lead'],
         action: RECOVERY,
         submitKey: 'recovery.make',
         submitParams: { n: RECOVERY_CODES },
-        backHref: PATH,
+        backHref: METHODS,
       }),
     ),
   );
   router.post(
     '/recovery-codes',
-    adding(subject, RECOVERY, 'recovery.title', async (ctx, { account }) =>
+    addingFactor(subject, RECOVERY, 'recovery.title', async (ctx, { account }) =>
       door.render(ctx, 'account-recovery-codes', RECOVERY, {
         codes: await identity.recoveryCodes.generate(account.id),
-        doneHref: PATH,
+        doneHref: METHODS,
       }),
     ),
   );

@@ -15,6 +15,7 @@ import type { Metrics } from '../../platform/metrics.ts';
 import type { Seals } from '../../seals/index.ts';
 import type { Portals, Resources } from '../../portals/index.ts';
 import { closingPages } from './closing.ts';
+import { contactPages } from './contacts.ts';
 import { dataPages } from './data.ts';
 import { createDoor, type Door } from './door.ts';
 import { historyPages } from './history.ts';
@@ -57,7 +58,7 @@ export function accountRoutes(parts: AccountParts): Middleware {
   const subject: Subject = { ...parts, router, door: createDoor(parts) };
   overviewPage(subject);
   identityPages(subject);
-  methodPages(subject);
+  contactPages(subject, methodPages(subject));
   passkeyPages(subject);
   sessionPages(subject);
   portalPages(subject);

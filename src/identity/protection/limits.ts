@@ -24,6 +24,7 @@ export const ACTS = [
   'code-sending',
   'recovery',
   'registration',
+  'user-name',
   'passkey',
   'cross-device',
   'proofing',
