@@ -3,7 +3,7 @@ CREATE TABLE releases (
   account_id text NOT NULL,
   id text NOT NULL,
   client_id text NOT NULL,
-  way text NOT NULL CHECK (way IN ('userinfo', 'id-token', 'introspection', 'api')),
+  way text NOT NULL CHECK (way IN ('userinfo', 'id-token', 'api')),
   -- Names of claims, separated by spaces.
   claims text NOT NULL,
   at timestamptz NOT NULL,

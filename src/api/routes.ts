@@ -72,6 +72,8 @@ export function apiRoutes(parts: ApiParts): Middleware {
     const actor = await sealActor(ctx);
     const unitIds = await organisations.unitsOf(actor.accountId, 'seal-officer');
     const usable = await seals.registry.ofUnits(unitIds);
+    // Which seals somebody may use says where they work.
+    await oidc.recordRelease({ ...actor, claims: ['seals'] });
     ctx.body = {
       seals: usable.map(({ id, code, unitId, name, kind, state }) => ({
         id,

@@ -8,6 +8,7 @@ import { createGenerations, type GenerationParts, type SignOutEverywhere } from 
 import type { LogoutOutbox } from './logout-outbox.ts';
 import { createOwnAccount, type OwnAccount } from './own-account.ts';
 import { sendToSignIn } from './own-session.ts';
+import type { Release } from './releases.ts';
 import type { TokenKeys } from './token-keys.ts';
 
 export interface OidcParts extends GenerationParts {
@@ -33,6 +34,8 @@ export interface Oidc {
   /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
   checkPortal(portal: Portal): void;
   readonly signOutEverywhere: SignOutEverywhere;
+  /** Puts on record what our own API tells a portal of a person; resolves when it is durable. */
+  recordRelease(release: Omit<Release, 'way'>): Promise<void>;
   /** Forgets what was released longer ago than it is kept. @returns how many releases. */
   forgetReleases(): Promise<number>;
   /** Ends every session and every grant of an account that is no more. */
@@ -87,6 +90,7 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
     },
     checkPortal: (portal) => current.check(portal),
     signOutEverywhere,
+    recordRelease: (release) => generations.releases.record({ ...release, way: 'api' }),
     forgetReleases: () =>
       generations.releases.forget(new Date(parts.clock.now().getTime() - config.releasesDays * 86_400_000)),
     endEverything: generations.sessions.endEverything,

@@ -7,7 +7,7 @@ import { only, type Db, type Queryable } from '../platform/db/db.ts';
 import { newId } from '../platform/ids.ts';
 
 /** By which answer: of an endpoint, or of our own API. */
-export type ReleaseWay = 'userinfo' | 'id-token' | 'introspection' | 'api';
+export type ReleaseWay = 'userinfo' | 'id-token' | 'api';
 
 export interface Release {
   readonly accountId: string;

@@ -377,6 +377,10 @@ describe('who may seal', () => {
       id: desk.seals.administration.id,
       code: expect.stringMatching(/^330106\d{7}$/) as string,
     });
+    // Whoever asks learns where the person works: that is theirs to see.
+    const accountId = await t.app.identity.find(desk.officers.administration.identifier);
+    const [release] = await t.app.oidc.own.releases.of(accountId ?? '', { limit: 1 });
+    expect(release).toMatchObject({ clientId: desk.rp.clientId, way: 'api', claims: ['seals'] });
   });
 });
 
