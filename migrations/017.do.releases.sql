@@ -1,7 +1,8 @@
 -- What left for which portal, claim by claim, without the values: written before the answer leaves.
 CREATE TABLE releases (
   account_id text NOT NULL,
-  id text NOT NULL,
+  -- Grows with time.
+  id bigint GENERATED ALWAYS AS IDENTITY,
   client_id text NOT NULL,
   way text NOT NULL CHECK (way IN ('userinfo', 'id-token', 'api')),
   -- Names of claims, separated by spaces.

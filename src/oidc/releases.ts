@@ -2,9 +2,9 @@
  * The record of releases: which portal got which claims of whom, and when. It is durable before the answer leaves. Answers that leave at the
  * same time share one statement: while one is being written, those that come meanwhile gather for the next.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../platform/clock.ts';
 import { only, type Db, type Queryable } from '../platform/db/db.ts';
-import { newId } from '../platform/ids.ts';
 
 /** By which answer: of an endpoint, or of our own API. */
 export type ReleaseWay = 'userinfo' | 'id-token' | 'api';
@@ -18,7 +18,8 @@ export interface Release {
 }
 
 export interface RecordedRelease extends Release {
-  readonly id: string;
+  /** Grows with time. */
+  readonly id: number;
   readonly at: Date;
 }
 
@@ -28,7 +29,7 @@ export interface Releases {
   /** The newest first. @param page.before Id of the release after which the page begins. */
   of(
     accountId: string,
-    page: { readonly limit: number; readonly before?: string | undefined },
+    page: { readonly limit: number; readonly before?: number | undefined },
   ): Promise<RecordedRelease[]>;
   /** What each portal got of an account: which claims, and when first and last. */
   byPortal(accountId: string): Promise<
@@ -62,20 +63,14 @@ const IMPERSONAL: ReadonlySet<string> = new Set([
 const BATCH = 500;
 
 interface Waiting {
-  readonly row: readonly [
-    accountId: string,
-    id: string,
-    clientId: string,
-    way: string,
-    claims: string,
-    at: Date,
-  ];
+  /** Account, portal, way, claims: as it goes to the database. */
+  readonly row: readonly [accountId: string, clientId: string, way: string, claims: string];
   resolve(): void;
   reject(error: unknown): void;
 }
 
 interface Row {
-  readonly id: string;
+  readonly id: number;
   readonly client_id: string;
   readonly way: ReleaseWay;
   readonly claims: string;
@@ -93,12 +88,11 @@ export function createReleases(parts: { readonly db: Db; readonly clock: Clock }
   let writing: Promise<void> | undefined;
 
   async function write(batch: readonly Waiting[]): Promise<void> {
-    const columns = [0, 1, 2, 3, 4, 5].map((i) => batch.map(({ row }) => row[i]));
     try {
       await db.query(
-        `INSERT INTO releases (account_id, id, client_id, way, claims, at)
-           SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])`,
-        columns,
+        `INSERT INTO releases (account_id, client_id, way, claims, at)
+           SELECT row->>0, row->>1, row->>2, row->>3, $2 FROM jsonb_array_elements($1::jsonb) AS row`,
+        [JSON.stringify(batch.map(({ row }) => row)), clock.now()],
       );
       for (const { resolve } of batch) resolve();
     } catch (error) {
@@ -107,9 +101,9 @@ export function createReleases(parts: { readonly db: Db; readonly clock: Clock }
   }
 
   async function writeAll(): Promise<void> {
-    // What is asked for in this turn of the loop goes together.
-    await Promise.resolve();
     while (waiting.length > 0) {
+      // Whatever this turn of the loop brings goes together.
+      await setImmediate();
       const batch = waiting.slice(0, BATCH);
       waiting = waiting.slice(BATCH);
       await write(batch);
@@ -121,13 +115,8 @@ export function createReleases(parts: { readonly db: Db; readonly clock: Clock }
     record({ accountId, clientId, way, claims }) {
       const personal = claims.filter((claim) => !IMPERSONAL.has(claim));
       if (personal.length === 0) return Promise.resolve();
-      const at = clock.now();
       const written = new Promise<void>((resolve, reject) => {
-        waiting.push({
-          row: [accountId, newId('rel', at), clientId, way, personal.join(' '), at],
-          resolve,
-          reject,
-        });
+        waiting.push({ row: [accountId, clientId, way, personal.join(' ')], resolve, reject });
       });
       writing ??= writeAll();
       return written;
@@ -136,7 +125,7 @@ export function createReleases(parts: { readonly db: Db; readonly clock: Clock }
     async of(accountId, { limit, before }) {
       const rows = await db.query<Row>(
         `SELECT id, client_id, way, claims, at FROM releases
-          WHERE account_id = $1 AND ($2::text IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`,
+          WHERE account_id = $1 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`,
         [accountId, before ?? null, limit],
       );
       return rows.map(({ id, client_id: clientId, way, claims, at }) => ({

@@ -13,7 +13,6 @@ export type IdPrefix =
   | 'bcr'
   | 'xdr'
   | 'msg'
-  | 'rel'
   | 'rep'
   | 'dev'
   | 'prf'

@@ -571,8 +571,8 @@ test('everything that is held of a person is theirs to take along, in clear term
 test('a file of many releases is whole', async () => {
   const { person, accountId } = await newAccount();
   await t.app.db.query(
-    `INSERT INTO releases (account_id, id, client_id, way, claims, at)
-       SELECT $1, 'rel_' || lpad(n::text, 26, '0'), 'zhejiang', 'userinfo', 'phone_number', now() FROM generate_series(1, 1203) AS n`,
+    `INSERT INTO releases (account_id, client_id, way, claims, at)
+       SELECT $1, 'zhejiang', 'userinfo', 'phone_number', now() FROM generate_series(1, 1203)`,
     [accountId],
   );
   const browser = browserOf();

@@ -48,7 +48,7 @@ test('answers that leave at the same time share statements, and none is lost', a
   const { own, statements } = watched();
   const releases = createReleases({ db: own, clock });
   await Promise.all(Array.from({ length: 1200 }, (_, i) => releases.record(phone(`acc_3_${i % 3}`))));
-  // The first turn of the loop goes as it is; each statement takes at most five hundred.
+  // Each statement takes at most five hundred.
   expect(statements).toHaveLength(3);
   for (const i of [0, 1, 2]) expect(await releases.of(`acc_3_${i}`, { limit: 1000 })).toHaveLength(400);
 });

@@ -67,7 +67,7 @@ async function held(
     },
     lists: {
       releases: paged(
-        (before: string | undefined) => own.releases.of(accountId, { limit: PAGE, before }),
+        (before: number | undefined) => own.releases.of(accountId, { limit: PAGE, before }),
         ({ id }) => id,
         ({ clientId, way, claims, at }) => ({ portal: clientId, way, claims, at }),
       ),

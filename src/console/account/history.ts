@@ -2,7 +2,6 @@
 import type { AuditEventType } from '../../audit/index.ts';
 import { portalName } from '../../portals/index.ts';
 import type { Context } from '../../platform/http/context.ts';
-import { isId } from '../../platform/ids.ts';
 import { namesOf } from './claims.ts';
 import type { Subject } from './routes.ts';
 
@@ -39,6 +38,12 @@ const WORDS: Readonly<Partial<Record<AuditEventType, string>>> = {
   'consent.withdrawn': 'event.consent.withdrawn',
 };
 
+/** Where the page begins; what is no number begins at the newest. */
+function cursorIn(ctx: Context): number | undefined {
+  const before = Number(ctx.query['before']);
+  return Number.isSafeInteger(before) && before > 0 ? before : undefined;
+}
+
 export function historyPages({ router, door, own, audit, portals }: Subject): void {
   async function nameOf(ctx: Context, clientId: unknown): Promise<string | undefined> {
     const portal = typeof clientId === 'string' ? await portals.find(clientId) : undefined;
@@ -48,11 +53,7 @@ export function historyPages({ router, door, own, audit, portals }: Subject): vo
   router.get(
     '/history',
     door.personal({}, async (ctx, { account }) => {
-      const before = Number(ctx.query['before']);
-      const found = await audit.about(account.id, {
-        limit: PAGE + 1,
-        before: Number.isSafeInteger(before) && before > 0 ? before : undefined,
-      });
+      const found = await audit.about(account.id, { limit: PAGE + 1, before: cursorIn(ctx) });
       const shown = found.slice(0, PAGE);
       const last = shown.at(-1);
       door.render(ctx, 'account-history', `/account/history${ctx.search}`, {
@@ -76,11 +77,7 @@ export function historyPages({ router, door, own, audit, portals }: Subject): vo
   router.get(
     '/releases',
     door.personal({}, async (ctx, { account }) => {
-      const before = ctx.query['before'];
-      const found = await own.releases.of(account.id, {
-        limit: PAGE + 1,
-        before: isId('rel', before) ? before : undefined,
-      });
+      const found = await own.releases.of(account.id, { limit: PAGE + 1, before: cursorIn(ctx) });
       const shown = found.slice(0, PAGE);
       const last = shown.at(-1);
       const { t } = ctx.state.language;
