@@ -193,7 +193,12 @@ describe.each(READERS)('the pages for $name', (reader) => {
 
   test.each(Object.entries(WALKS))('%s', async (_name, walk) => {
     await browser.clearCookies({ name: 'yx_session' });
-    await walk({ ...surroundings, page, look: lookAt });
+    await walk({
+      ...surroundings,
+      page,
+      look: lookAt,
+      words: (key) => languages.get(reader.locale)?.t(key) ?? '',
+    });
     // The browser itself reports answers that are refusals as failed loads.
     const refusals = /the server responded with a status of (400|404|422|429)/;
     expect(complaints.splice(0).filter((line) => !refusals.test(line))).toEqual([]);

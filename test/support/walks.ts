@@ -92,6 +92,8 @@ export interface Visitor extends Surroundings {
   readonly page: Page;
   /** Called at every page that the way meets. @param name Says where on the way, for messages and pictures. */
   look(name: string): Promise<void>;
+  /** A message of the catalogue that the pages are in. */
+  words(key: string): string;
 }
 
 export type Walk = (visitor: Visitor) => Promise<void>;
@@ -476,7 +478,7 @@ export const WALKS: Readonly<Record<string, Walk>> = {
   },
 
   async "one's own account"(visitor) {
-    const { t, rp, page, look } = visitor;
+    const { t, rp, page, look, words } = visitor;
     const { person, accountId } = await newAccount(visitor, newPhone());
     const attempt = await rp.begin();
     await page.goto(attempt.url.href);
@@ -543,10 +545,7 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await look('account-close');
     await press(page, '/close');
     await look('account-close-problem');
-    await page.fill(
-      '#word',
-      (await page.textContent('label[for="word"]'))?.includes('注销') ? '注销' : 'close',
-    );
+    await page.fill('#word', words('close.word'));
     await press(page, '/close');
     await look('account-closed');
   },

@@ -28,12 +28,16 @@ export function closingPages({ router, door, organisations, closeAccount }: Subj
     '/close',
     door.personal({ full: true }, async (ctx, person, form) => {
       const word = ctx.state.language.t('close.word');
-      const typed = (form.get('word') ?? '').normalize('NFKC').trim();
-      if (typed.toLowerCase() !== word.toLowerCase())
+      if (plain(form.get('word') ?? '') !== plain(word))
         return render(ctx, person, [{ field: 'word', key: 'error.closeWord', params: { word } }]);
       if ((await organisations.membershipsOf(person.account.id)).length > 0) return render(ctx, person);
       await closeAccount(person.account.id);
       door.render(ctx, 'account-closed', '/', {});
     }),
   );
+}
+
+/** Whatever keyboard it was typed with. */
+function plain(word: string): string {
+  return word.normalize('NFKC').trim().toLowerCase();
 }
