@@ -7,7 +7,7 @@ import { chromium, type BrowserContext, type BrowserContextOptions } from 'playw
 /** Starts a browser with a fresh profile that talks to nobody but the pages it is sent to. */
 export async function openBrowser(options: BrowserContextOptions = {}): Promise<BrowserContext> {
   const profile = mkdtempSync(join(tmpdir(), 'yinxin-chromium-'));
-  return chromium.launchPersistentContext(profile, {
+  const context = await chromium.launchPersistentContext(profile, {
     executablePath: '/usr/bin/chromium',
     headless: true,
     // Chromium's own sandbox does not run as root.
@@ -22,4 +22,7 @@ export async function openBrowser(options: BrowserContextOptions = {}): Promise<
     ],
     ...options,
   });
+  // A busy machine is slow, and nothing is proven by how slow.
+  context.setDefaultTimeout(50_000);
+  return context;
 }
