@@ -88,17 +88,20 @@ test('a FAPI 2.0 portal cannot be registered so', async () => {
   ).rejects.toBeInstanceOf(PortalError);
 });
 
+/** A request of dynamic registration, or of its management. */
+async function send(path: string, method: string, bearer: string, body: object) {
+  return (await (
+    await fetch(new URL(path, t.origin), {
+      method,
+      headers: { Authorization: `Bearer ${bearer}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  ).json()) as Record<string, string>;
+}
+
 test('a portal registers itself as one that cannot, if its initial access token says so, and stays one', async () => {
   for (const codeChallenge of ['required', 'optional'] as const) {
     const token = await t.app.oidc.issueInitialAccessToken({ seconds: 60, codeChallenge });
-    const send = async (path: string, method: string, bearer: string, body: object) =>
-      (await (
-        await fetch(new URL(path, t.origin), {
-          method,
-          headers: { Authorization: `Bearer ${bearer}`, 'Content-Type': 'application/json' },
-          body: JSON.stringify(body),
-        })
-      ).json()) as Record<string, string>;
     const metadata = { redirect_uris: ['https://portal.example.cn/cb'] };
     const made = await send('/register', 'POST', token, metadata);
     const clientId = made['client_id'] ?? '';
@@ -115,14 +118,6 @@ test('a portal registers itself as one that cannot, if its initial access token 
 });
 
 test('what operators ask of a portal outlasts its own changes of its registration, and what they allow it does not', async () => {
-  const send = async (path: string, method: string, bearer: string, body: object) =>
-    (await (
-      await fetch(new URL(path, t.origin), {
-        method,
-        headers: { Authorization: `Bearer ${bearer}`, 'Content-Type': 'application/json' },
-        body: JSON.stringify(body),
-      })
-    ).json()) as Record<string, string>;
   const metadata = { redirect_uris: ['https://portal.example.cn/cb'] };
   const token = await t.app.oidc.issueInitialAccessToken({ seconds: 60 });
   const made = await send('/register', 'POST', token, metadata);

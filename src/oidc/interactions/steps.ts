@@ -6,7 +6,6 @@ import {
   methodsOf,
   ProofingError,
   type Account,
-  type Factors,
   type Method,
   type Showing,
 } from '../../identity/index.ts';
@@ -78,7 +77,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
   async function standingOf(
     ctx: Context,
     { interaction }: Visit,
-  ): Promise<{ standing: Standing; progress: Progress | undefined; sessionFactors: Factors }> {
+  ): Promise<{ standing: Standing; progress: Progress | undefined }> {
     const progress = await progressStore.of(interaction.uid);
     const sessionAccount = interaction.session?.accountId;
     const accountId = progress?.accountId ?? sessionAccount;
@@ -87,7 +86,6 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
     const shownNow = progress?.factors ?? {};
     return {
       progress,
-      sessionFactors,
       standing: {
         account: accountId === undefined ? undefined : await identity.account(accountId),
         shownNow,
@@ -201,10 +199,12 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
         unusual: same?.unusual ?? (await guard.signsOf(ctx, showing.accountId)).length > 0,
       });
     }
-    const { standing: shown, progress } = await standingOf(ctx, visit);
-    if (progress?.linking && !(await settleLinking(ctx, visit, shown, progress.linking))) return;
-    const { standing, progress: settled } = await standingOf(ctx, visit);
-    const step = stepFrom(standing, visit, settled?.linking);
+    const shown = await standingOf(ctx, visit);
+    const linking = shown.progress?.linking;
+    if (linking && !(await settleLinking(ctx, visit, shown.standing, linking))) return;
+    // Only accounts that may have become one stand otherwise than a moment ago.
+    const { standing, progress } = linking ? await standingOf(ctx, visit) : shown;
+    const step = stepFrom(standing, visit, progress?.linking);
     // What cannot be reached is for the library to say to the portal.
     if (step.kind === 'done' || step.kind === 'unreachable') return finish(ctx, visit, standing);
     ctx.status = 303;
