@@ -34,7 +34,7 @@ export {
 export { PasswordQueueError } from './credentials/password-queue.ts';
 export type { NewPassword } from './credentials/passwords.ts';
 export type { Showing } from './credentials/showing.ts';
-export type { CodePurpose } from './credentials/one-time-codes.ts';
+export type { CodeAttempt, CodePurpose } from './credentials/one-time-codes.ts';
 export { RECOVERY_CODES } from './credentials/recovery-codes.ts';
 export type { TotpSetup } from './credentials/totp.ts';
 export {

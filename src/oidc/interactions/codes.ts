@@ -1,104 +1,36 @@
 /** Codes by text message and e-mail: to sign in with, and as a further factor; and recovery codes. */
 import type Router from '@koa/router';
-import { IdentityError, masked, type Account, type Address, type Channel } from '../../identity/index.ts';
-import type { Context, RequestState } from '../../platform/http/context.ts';
-import { addressProblem, codeProblem, type CodePage, type SentCodes } from './sent-codes.ts';
+import { IdentityError, masked, type Account, type Channel } from '../../identity/index.ts';
+import type { RequestState } from '../../platform/http/context.ts';
+import { codeForms, holderOf } from './code-forms.ts';
+import { codeProblem, type CodePage, type SentCodes } from './sent-codes.ts';
 import type { Steps, Way } from './steps.ts';
-import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
-
-const SIGN_IN: CodePage = {
-  purpose: 'sign-in',
-  path: '/code/enter',
-  titleKey: 'code.signIn.title',
-  backPath: '/code',
-};
+import type { InteractionParts, Visits } from './visits.ts';
 
 /** Signing in by a code: an address, then the code that went there. Whether it has an account is nowhere to be seen. */
 export function codeSignInPages(
   router: Router<RequestState>,
-  { identity, forms, guard, metrics }: InteractionParts,
-  { visiting, render }: Visits,
+  parts: InteractionParts,
+  visits: Visits,
   steps: Steps,
   sentCodes: SentCodes,
 ): void {
-  function renderAddress(ctx: Context, visit: Visit, text: string, errors: readonly FieldError[]): void {
-    const path = `${visit.base}/code`;
-    render(
-      ctx,
-      'code-address',
-      visit,
-      {
+  const { identity, metrics } = parts;
+  codeForms(router, parts, visits, sentCodes, {
+    code: { purpose: 'sign-in', path: '/code/enter', titleKey: 'code.signIn.title', backPath: '/code' },
+    address: {
+      view: 'code-address',
+      data: ({ base }) => ({
         titleKey: 'code.signIn.title',
         leadKey: 'code.signIn.lead',
-        action: path,
-        backHref: `${visit.base}?other=yes`,
-        values: { identifier: text },
-        errors,
-      },
-      path,
-    );
-  }
-
-  async function send(ctx: Context, visit: Visit, to: Address): Promise<FieldError | undefined> {
-    const accountId = await identity.findByAddress(to);
-    const message = accountId === undefined ? 'nothing' : 'code';
-    return sentCodes.send(ctx, visit, 'sign-in', { to, accountId, message });
-  }
-
-  router.get(
-    '/code',
-    visiting((ctx, visit) => renderAddress(ctx, visit, '', [])),
-  );
-
-  router.post(
-    '/code',
-    visiting(async (ctx, visit) => {
-      const text = (await forms.read(ctx)).get('identifier') ?? '';
-      try {
-        const problem = await send(ctx, visit, identity.contacts.read(text));
-        if (problem) return renderAddress(ctx, visit, text, [problem]);
-        ctx.status = 303;
-        ctx.redirect(`${visit.base}${SIGN_IN.path}`);
-      } catch (error) {
-        if (!(error instanceof IdentityError)) throw error;
-        renderAddress(ctx, visit, text, [addressProblem(error, text)]);
-      }
-    }),
-  );
-
-  router.get(
-    SIGN_IN.path,
-    visiting((ctx, visit) => sentCodes.render(ctx, visit, SIGN_IN)),
-  );
-
-  router.post(
-    SIGN_IN.path,
-    visiting(async (ctx, visit) => {
-      const code = (await forms.read(ctx)).get('code') ?? '';
-      const to = await sentCodes.sentTo(visit, 'sign-in');
-      if (!to) return sentCodes.render(ctx, visit, SIGN_IN);
-      try {
-        const showing = await guard.attempt(ctx, 'one-time-code', { typed: to.value }, () =>
-          identity.oneTimeCodes.check({ purpose: 'sign-in', binding: visit.interaction.uid, code }),
-        );
-        await steps.proceed(ctx, visit, showing);
-      } catch (error) {
-        if (!(error instanceof IdentityError)) throw error;
-        metrics.signIns.inc({ outcome: 'refused' });
-        await sentCodes.render(ctx, visit, SIGN_IN, { errors: [codeProblem(error, code)] });
-      }
-    }),
-  );
-
-  router.post(
-    `${SIGN_IN.path}/resend`,
-    visiting(async (ctx, visit) => {
-      await forms.read(ctx);
-      const to = await sentCodes.sentTo(visit, 'sign-in');
-      const problem = to && (await send(ctx, visit, to));
-      await sentCodes.render(ctx, visit, SIGN_IN, { errors: problem ? [problem] : [] });
-    }),
-  );
+        backHref: `${base}?other=yes`,
+      }),
+    },
+    recipientOf: (to) => holderOf(identity, to),
+    take: (attempt) => identity.oneTimeCodes.check(attempt),
+    goOn: (ctx, visit, showing) => steps.proceed(ctx, visit, showing),
+    refused: () => metrics.signIns.inc({ outcome: 'refused' }),
+  });
 }
 
 const TITLE_KEYS = { sms: 'code.sms.title', email: 'code.email.title' } as const;

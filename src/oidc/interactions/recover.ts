@@ -7,7 +7,6 @@ import {
   IdentityError,
   recoveryStep,
   type Account,
-  type Address,
   type Factors,
   type Method,
   type RecoveryStep,
@@ -16,19 +15,14 @@ import {
 import type { Context, Middleware, RequestState } from '../../platform/http/context.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import { TTL } from '../configuration.ts';
+import { codeForms, holderOf } from './code-forms.ts';
 import { askToWait } from './password-errors.ts';
 import { MISMATCH, newPasswordProblem } from './register.ts';
-import { addressProblem, codeProblem, type CodePage, type SentCodes } from './sent-codes.ts';
+import type { SentCodes } from './sent-codes.ts';
 import type { Steps } from './steps.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
 const MODEL = 'Recovering';
-const CODE: CodePage = {
-  purpose: 'recovery',
-  path: '/recover/code',
-  titleKey: 'code.recovery.title',
-  backPath: '/recover',
-};
 const NEXT_PATH = '/recover/next';
 
 /** What was shown in an interaction's recovery. Good for one new password. */
@@ -40,36 +34,13 @@ interface Recovering {
 export function recoveryPages(
   router: Router<RequestState>,
   parts: InteractionParts,
-  { visiting, over, render }: Visits,
+  visits: Visits,
   steps: Steps,
   sentCodes: SentCodes,
 ): void {
   const { identity, forms, guard, records, clock } = parts;
+  const { visiting, over, render } = visits;
   const seconds = (at: Date) => Math.floor(at.getTime() / 1000);
-
-  function renderAddress(ctx: Context, visit: Visit, text: string, errors: readonly FieldError[]): void {
-    const path = `${visit.base}/recover`;
-    render(
-      ctx,
-      'code-address',
-      visit,
-      {
-        titleKey: 'recover.title',
-        leadKey: 'recover.lead',
-        action: path,
-        backHref: `${visit.base}?other=yes`,
-        values: { identifier: text },
-        errors,
-      },
-      path,
-    );
-  }
-
-  async function send(ctx: Context, visit: Visit, to: Address): Promise<FieldError | undefined> {
-    const accountId = await identity.findByAddress(to);
-    const message = accountId === undefined ? 'nothing' : 'code';
-    return sentCodes.send(ctx, visit, 'recovery', { to, accountId, message });
-  }
 
   async function keep(
     { interaction }: Visit,
@@ -155,61 +126,29 @@ export function recoveryPages(
     ctx.redirect(`${visit.base}${NEXT_PATH}`);
   }
 
-  router.get(
-    '/recover',
-    visiting((ctx, visit) => renderAddress(ctx, visit, '', [])),
-  );
-
-  router.post(
-    '/recover',
-    visiting(async (ctx, visit) => {
-      const text = (await forms.read(ctx)).get('identifier') ?? '';
-      await guard.count(ctx, 'recovery');
-      try {
-        const problem = await send(ctx, visit, identity.contacts.read(text));
-        if (problem) return renderAddress(ctx, visit, text, [problem]);
-        ctx.status = 303;
-        ctx.redirect(`${visit.base}${CODE.path}`);
-      } catch (error) {
-        if (!(error instanceof IdentityError)) throw error;
-        renderAddress(ctx, visit, text, [addressProblem(error, text)]);
-      }
-    }),
-  );
-
-  router.get(
-    CODE.path,
-    visiting((ctx, visit) => sentCodes.render(ctx, visit, CODE)),
-  );
-
-  router.post(
-    CODE.path,
-    visiting(async (ctx, visit) => {
-      const code = (await forms.read(ctx)).get('code') ?? '';
-      const to = await sentCodes.sentTo(visit, 'recovery');
-      if (!to) return sentCodes.render(ctx, visit, CODE);
-      try {
-        const showing = await guard.attempt(ctx, 'one-time-code', { typed: to.value }, () =>
-          identity.oneTimeCodes.check({ purpose: 'recovery', binding: visit.interaction.uid, code }),
-        );
-        await keep(visit, undefined, showing);
-        goOn(ctx, visit);
-      } catch (error) {
-        if (!(error instanceof IdentityError)) throw error;
-        await sentCodes.render(ctx, visit, CODE, { errors: [codeProblem(error, code)] });
-      }
-    }),
-  );
-
-  router.post(
-    `${CODE.path}/resend`,
-    visiting(async (ctx, visit) => {
-      await forms.read(ctx);
-      const to = await sentCodes.sentTo(visit, 'recovery');
-      const problem = to && (await send(ctx, visit, to));
-      await sentCodes.render(ctx, visit, CODE, { errors: problem ? [problem] : [] });
-    }),
-  );
+  codeForms(router, parts, visits, sentCodes, {
+    code: {
+      purpose: 'recovery',
+      path: '/recover/code',
+      titleKey: 'code.recovery.title',
+      backPath: '/recover',
+    },
+    address: {
+      view: 'code-address',
+      data: ({ base }) => ({
+        titleKey: 'recover.title',
+        leadKey: 'recover.lead',
+        backHref: `${base}?other=yes`,
+      }),
+    },
+    act: 'recovery',
+    recipientOf: (to) => holderOf(identity, to),
+    take: (attempt) => identity.oneTimeCodes.check(attempt),
+    async goOn(ctx, visit, showing) {
+      await keep(visit, undefined, showing);
+      goOn(ctx, visit);
+    },
+  });
 
   router.get(
     NEXT_PATH,

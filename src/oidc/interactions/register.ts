@@ -6,45 +6,25 @@ import type Router from '@koa/router';
 import { IdentityError, identifierOf, type Address, type PasswordPolicy } from '../../identity/index.ts';
 import type { Context, RequestState } from '../../platform/http/context.ts';
 import { TTL } from '../configuration.ts';
+import { codeForms } from './code-forms.ts';
 import { askToWait, passwordError } from './password-errors.ts';
-import { addressProblem, codeProblem, type CodePage, type SentCodes } from './sent-codes.ts';
+import type { SentCodes } from './sent-codes.ts';
 import type { Steps } from './steps.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
 const MODEL = 'Registration';
-const CODE: CodePage = {
-  purpose: 'verify',
-  path: '/register/code',
-  titleKey: 'code.verify.title',
-  backPath: '/register',
-};
 const PASSWORD_PATH = '/register/password';
 
 export function registrationPages(
   router: Router<RequestState>,
-  { identity, forms, guard, records }: InteractionParts,
-  { visiting, over, render }: Visits,
+  parts: InteractionParts,
+  visits: Visits,
   steps: Steps,
   sentCodes: SentCodes,
 ): void {
+  const { identity, forms, records } = parts;
+  const { visiting, over, render } = visits;
   const { policy } = identity.passwords;
-
-  function renderAddress(ctx: Context, visit: Visit, text: string, errors: readonly FieldError[]): void {
-    const path = `${visit.base}/register`;
-    const data = {
-      action: path,
-      signInHref: `${visit.base}?other=yes`,
-      values: { identifier: text },
-      errors,
-    };
-    render(ctx, 'register', visit, data, path);
-  }
-
-  async function send(ctx: Context, visit: Visit, to: Address): Promise<FieldError | undefined> {
-    const taken = await identity.isTaken(to);
-    const message = taken ? 'registrationTaken' : 'code';
-    return sentCodes.send(ctx, visit, 'verify', { to, accountId: undefined, message });
-  }
 
   /** The address that was checked in this interaction. */
   async function checked({ interaction }: Visit): Promise<Address | undefined> {
@@ -66,62 +46,20 @@ export function registrationPages(
     render(ctx, 'choose-password', visit, data, path);
   }
 
-  router.get(
-    '/register',
-    visiting((ctx, visit) => renderAddress(ctx, visit, '', [])),
-  );
-
-  router.post(
-    '/register',
-    visiting(async (ctx, visit) => {
-      const text = (await forms.read(ctx)).get('identifier') ?? '';
-      await guard.count(ctx, 'registration');
-      try {
-        const problem = await send(ctx, visit, identity.contacts.read(text));
-        if (problem) return renderAddress(ctx, visit, text, [problem]);
-        ctx.status = 303;
-        ctx.redirect(`${visit.base}${CODE.path}`);
-      } catch (error) {
-        if (!(error instanceof IdentityError)) throw error;
-        renderAddress(ctx, visit, text, [addressProblem(error, text)]);
-      }
-    }),
-  );
-
-  router.get(
-    CODE.path,
-    visiting((ctx, visit) => sentCodes.render(ctx, visit, CODE)),
-  );
-
-  router.post(
-    CODE.path,
-    visiting(async (ctx, visit) => {
-      const code = (await forms.read(ctx)).get('code') ?? '';
-      const sentTo = await sentCodes.sentTo(visit, 'verify');
-      if (!sentTo) return sentCodes.render(ctx, visit, CODE);
-      try {
-        const to = await guard.attempt(ctx, 'one-time-code', { typed: sentTo.value }, () =>
-          identity.oneTimeCodes.verify({ purpose: 'verify', binding: visit.interaction.uid, code }),
-        );
-        await records.put(MODEL, visit.interaction.uid, { to }, TTL.Interaction);
-        ctx.status = 303;
-        ctx.redirect(`${visit.base}${PASSWORD_PATH}`);
-      } catch (error) {
-        if (!(error instanceof IdentityError)) throw error;
-        await sentCodes.render(ctx, visit, CODE, { errors: [codeProblem(error, code)] });
-      }
-    }),
-  );
-
-  router.post(
-    `${CODE.path}/resend`,
-    visiting(async (ctx, visit) => {
-      await forms.read(ctx);
-      const to = await sentCodes.sentTo(visit, 'verify');
-      const problem = to && (await send(ctx, visit, to));
-      await sentCodes.render(ctx, visit, CODE, { errors: problem ? [problem] : [] });
-    }),
-  );
+  codeForms(router, parts, visits, sentCodes, {
+    code: { purpose: 'verify', path: '/register/code', titleKey: 'code.verify.title', backPath: '/register' },
+    address: { view: 'register', data: ({ base }) => ({ signInHref: `${base}?other=yes` }) },
+    act: 'registration',
+    async recipientOf(to) {
+      return { accountId: undefined, message: (await identity.isTaken(to)) ? 'registrationTaken' : 'code' };
+    },
+    take: (attempt) => identity.oneTimeCodes.verify(attempt),
+    async goOn(ctx, visit, to) {
+      await records.put(MODEL, visit.interaction.uid, { to }, TTL.Interaction);
+      ctx.status = 303;
+      ctx.redirect(`${visit.base}${PASSWORD_PATH}`);
+    },
+  });
 
   router.get(
     PASSWORD_PATH,
