@@ -85,7 +85,9 @@ export {
 } from './proofing/documents.ts';
 export { ProofingError } from './proofing/errors.ts';
 export { FICTIONAL_PEOPLE, type FictionalRegister } from './proofing/fictional-register.ts';
-export type { Evidence, LinkId, Person, Persons } from './proofing/persons.ts';
+export type { LinkId } from './proofing/account-links.ts';
+export type { Evidence } from './proofing/evidence.ts';
+export type { Person, Persons } from './proofing/persons.ts';
 export type { Outcome, Proofing, Statement } from './proofing/proofing.ts';
 export { createRegisterEvents, RegisterEventError, type RegisterEvents } from './proofing/register-events.ts';
 export { createCarriers, type Carriers } from './messages/carriers.ts';

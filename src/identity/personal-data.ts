@@ -13,7 +13,8 @@ import type { Addresses, PostalAddress } from './addresses.ts';
 import type { Passkey, Passkeys } from './credentials/passkeys.ts';
 import type { IdentifierKind } from './identifiers.ts';
 import type { Notices } from './notices.ts';
-import type { Evidence, Person, Persons } from './proofing/persons.ts';
+import type { Evidence } from './proofing/evidence.ts';
+import type { Person, Persons } from './proofing/persons.ts';
 import type { Devices, KnownDevice } from './protection/devices.ts';
 
 /** Removed when an account is closed. */

@@ -8,7 +8,8 @@ import { ONE_TIME_CODES } from './credentials/one-time-codes.ts';
 import { PASSKEYS } from './credentials/passkeys.ts';
 import { TOTP_CREDENTIALS } from './credentials/totp.ts';
 import { MESSAGE_OUTBOX } from './messages/messages.ts';
-import { RELATION_KEYS, VERIFIED_DOCUMENTS } from './proofing/persons.ts';
+import { RELATION_KEYS } from './proofing/relations.ts';
+import { VERIFIED_DOCUMENTS } from './proofing/verified-documents.ts';
 import { PROOFING_ATTEMPTS } from './proofing/proofing.ts';
 import { KNOWN_DEVICES } from './protection/devices.ts';
 

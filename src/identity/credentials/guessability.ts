@@ -45,35 +45,13 @@ const DATE = new RegExp(`^(?:${YEAR}${MONTH_AND_DAY}|${MONTH_AND_DAY}${YEAR}|${D
 /** The same without the century, or a year alone. In a longer number these are met by chance. */
 const SHORT_DATE = new RegExp(`^(?:\\d\\d${MONTH_AND_DAY}|${DAY_AND_MONTH}\\d\\d|${YEAR})(?!\\d)`);
 
-/** What is written for a letter; `1` and `!` stand for two of them. */
-const SUBSTITUTES: [Map<string, string>, Map<string, string>] = [
-  new Map(
-    Object.entries({
-      '@': 'a',
-      '4': 'a',
-      '3': 'e',
-      '0': 'o',
-      $: 's',
-      '5': 's',
-      '7': 't',
-      '1': 'i',
-      '!': 'i',
-    }),
-  ),
-  new Map(
-    Object.entries({
-      '@': 'a',
-      '4': 'a',
-      '3': 'e',
-      '0': 'o',
-      $: 's',
-      '5': 's',
-      '7': 't',
-      '1': 'l',
-      '!': 'l',
-    }),
-  ),
-];
+/** What is written for a letter. */
+const SUBSTITUTES = { '@': 'a', '4': 'a', '3': 'e', '0': 'o', $: 's', '5': 's', '7': 't' };
+/** What is written for either of two letters. */
+const EITHER = ['1', '!'];
+const READINGS = ['i', 'l'].map(
+  (letter) => new Map([...Object.entries(SUBSTITUTES), ...EITHER.map((sign) => [sign, letter] as const)]),
+);
 
 /**
  * The least worth among all ways of cutting the password into pieces.
@@ -86,8 +64,8 @@ export function unforeseen(
   { words, context, enough }: { words: WordFilter; context: readonly string[]; enough: number },
 ): number {
   const signs = [...password.normalize('NFKC').toLowerCase()];
-  const substituted = SUBSTITUTES.map((map) => signs.map((sign) => map.get(sign) ?? sign));
-  const readings = signs.some((sign) => SUBSTITUTES[0].has(sign)) ? [signs, ...substituted] : [signs];
+  const substituted = READINGS.map((letters) => signs.map((sign) => letters.get(sign) ?? sign));
+  const readings = signs.some((sign) => READINGS[0]?.has(sign)) ? [signs, ...substituted] : [signs];
   const known = context
     .map((word) => word.normalize('NFKC').toLowerCase())
     .flatMap((word) => [word, word.replace(/[^\p{L}\p{N}]/gu, '')]);

@@ -1,22 +1,13 @@
 /**
- * Passkeys: discoverable credentials with user verification (Web Authentication Level 3), so that a person signs in without a user name.
- * Whatever is wrong with an answer of an authenticator, the person is told the same.
+ * The passkeys of accounts: kept, counted, named, used and taken away. Whatever is wrong with an answer of an authenticator, the person is
+ * told the same.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import {
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
-  type AuthenticationResponseJSON,
-  type PublicKeyCredentialCreationOptionsJSON,
-  type PublicKeyCredentialRequestOptionsJSON,
-  type RegistrationResponseJSON,
+import type {
+  PublicKeyCredentialCreationOptionsJSON,
+  PublicKeyCredentialRequestOptionsJSON,
 } from '@simplewebauthn/server';
-import { COSEALG, decodeAttestationObject } from '@simplewebauthn/server/helpers';
-import { z } from 'zod';
 import type { AuditLog } from '../../audit/index.ts';
-import { buildPath, parseCertificate, pemToDer, type Certificate } from '../../pki/index.ts';
 import { createCipher } from '../../platform/cipher.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
@@ -27,7 +18,9 @@ import type { Accounts } from '../accounts.ts';
 import { FIRST_FACTORS } from '../assurance.ts';
 import { IdentityError } from '../errors.ts';
 import type { Showing } from './showing.ts';
-import { createPasskeyChallenges, type ChallengePurpose, type TakeOnce } from './passkey-challenges.ts';
+import { createPasskeyCeremonies, type KnownCredential } from './passkey-ceremonies.ts';
+import type { TakeOnce } from './passkey-challenges.ts';
+import { refusal } from './passkey-responses.ts';
 
 /** Most passkeys of one account. */
 export const PASSKEYS_MAX = 20;
@@ -104,41 +97,8 @@ interface Row {
 
 const COLUMNS = 'credential_id, name, transports, created_at, last_used_at, device_bound, suspended_at';
 const USER_HANDLE_BYTES = 32;
-const ALGORITHMS = [COSEALG.ES256, COSEALG.EdDSA, COSEALG.RS256];
-const CEREMONY_MS = 300_000;
 
-/** Bounds of what an authenticator sends; the largest attestations are a few thousand octets. */
-const base64url = (most: number) =>
-  z
-    .string()
-    .max(most)
-    .regex(/^[\w-]+$/);
-const credential = {
-  // Credential ids have at most 1023 octets (Web Authentication Level 3, section 4).
-  id: base64url(1364),
-  rawId: base64url(1364),
-  type: z.literal('public-key'),
-};
-const registrationResponse = z.object({
-  ...credential,
-  response: z.object({
-    clientDataJSON: base64url(4096),
-    attestationObject: base64url(12_000),
-    transports: z.array(z.string().max(20)).max(10).default([]),
-  }),
-  clientExtensionResults: z.object({ credProps: z.object({ rk: z.boolean().optional() }).optional() }),
-});
-const authenticationResponse = z.object({
-  ...credential,
-  response: z.object({
-    clientDataJSON: base64url(4096),
-    authenticatorData: base64url(4096),
-    signature: base64url(2048),
-    userHandle: base64url(128).nullish(),
-  }),
-});
-const clientData = z.object({ challenge: base64url(128), crossOrigin: z.boolean().optional() });
-
+const toBase64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
 const idOf = (credentialId: Uint8Array) => createHash('sha256').update(credentialId).digest('hex');
 /** How passkeys lie in the database. */
 export const PASSKEYS = {
@@ -148,12 +108,7 @@ export const PASSKEYS = {
   values: { name: { purpose: 'field/passkey-name', context: (row) => row['account_id'] } },
 } as const satisfies EncryptedTable;
 
-const encode = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url');
-
-/**
- * @param parts.serviceName What browsers call this service while a passkey is made.
- * @param parts.authorities Certificates (PEM) of makers that keep keys in hardware. Without any, no attestation is asked for.
- */
+/** @param parts Those of `createPasskeyCeremonies` among them. */
 export function createPasskeys(parts: {
   db: Db;
   clock: Clock;
@@ -165,19 +120,9 @@ export function createPasskeys(parts: {
   serviceName: string;
   authorities: string | undefined;
 }): Passkeys {
-  const { db, clock, audit, issuer, accounts } = parts;
-  // A passkey is good for this host and no other, and only pages of this very origin may use it.
-  const rpID = new URL(issuer).hostname;
+  const { db, clock, audit, accounts } = parts;
   const cipher = createCipher(parts.dataKeys, PASSKEYS.values.name.purpose);
-  const challenges = createPasskeyChallenges({
-    clock,
-    dataKeys: parts.dataKeys,
-    takeOnce: parts.takeOnce,
-  });
-  const authorities =
-    parts.authorities === undefined
-      ? []
-      : pemToDer('CERTIFICATE', parts.authorities).map((der) => parseCertificate(der));
+  const ceremonies = createPasskeyCeremonies(parts);
 
   async function rowsOf(accountId: string): Promise<Row[]> {
     return db.query<Row>(
@@ -210,25 +155,6 @@ export function createPasskeys(parts: {
     return Uint8Array.from(only(rows).user_handle);
   }
 
-  /** Takes the challenge that an authenticator has signed. @returns it, as it stands in the client data. */
-  async function takeChallenge(clientDataJSON: string, purpose: ChallengePurpose): Promise<string> {
-    const { challenge, crossOrigin } = read(clientData, Buffer.from(clientDataJSON, 'base64url').toString());
-    // Our pages stand in no frame: who says otherwise shows them in a place that we know nothing of.
-    if (crossOrigin === true) throw refusal('it was used in a frame');
-    if (!(await challenges.take(Buffer.from(challenge, 'base64url'), purpose)))
-      throw refusal('the challenge is not ours, too old, for something else, or used before');
-    return challenge;
-  }
-
-  /** Whether a maker that is trusted has certified that the key is kept in hardware (Web Authentication Level 3, section 8.2). */
-  function isAttested(attestationObject: Uint8Array<ArrayBuffer>): boolean {
-    const decoded = decodeAttestationObject(attestationObject);
-    // Formats beside `packed` have rules of their own on what a certificate says of the key's protection.
-    if (authorities.length === 0 || decoded.get('fmt') !== 'packed') return false;
-    const [leaf, ...intermediates] = parseAll(decoded.get('attStmt').get('x5c') ?? []);
-    return leaf !== undefined && buildPath(leaf, intermediates, authorities, clock.now()).ok;
-  }
-
   /** No key that shows a counter which has been seen before is alone. */
   async function suspend(credentialId: Uint8Array, accountId: string): Promise<void> {
     await db.transaction(async (tx) => {
@@ -248,54 +174,24 @@ export function createPasskeys(parts: {
 
   return {
     async registrationOptions({ accountId, binding, userName }) {
-      const [userID, rows] = [await userHandleOf(accountId), await rowsOf(accountId)];
-      return generateRegistrationOptions({
-        rpName: parts.serviceName,
-        rpID,
-        userID,
+      const [userHandle, rows] = [await userHandleOf(accountId), await rowsOf(accountId)];
+      return ceremonies.creationOptions({
+        accountId,
+        binding,
         userName,
-        userDisplayName: userName,
-        challenge: challenges.make({ ceremony: 'create', binding, accountId }),
-        timeout: CEREMONY_MS,
-        // Browsers ask people for leave to tell the maker: only where somebody would judge it.
-        attestationType: authorities.length > 0 ? 'direct' : 'none',
-        excludeCredentials: rows.map((row) => ({
-          id: encode(row.credential_id),
-          transports: row.transports,
-        })),
-        authenticatorSelection: { residentKey: 'required', userVerification: 'required' },
-        supportedAlgorithmIDs: ALGORITHMS,
+        userHandle,
+        exclude: rows.map(toKnown),
       });
     },
 
-    async register({ accountId, binding, response: text, name: given }) {
+    async register({ accountId, binding, response, name: given }) {
       const name = toName(given);
-      const response = read(registrationResponse, text);
-      const challenge = await takeChallenge(response.response.clientDataJSON, {
-        ceremony: 'create',
-        binding,
-        accountId,
-      });
-      const { registrationInfo: made } = await checked(() =>
-        verifyRegistrationResponse({
-          response: response as RegistrationResponseJSON,
-          expectedChallenge: challenge,
-          expectedOrigin: issuer,
-          expectedRPID: rpID,
-          expectedType: 'webauthn.create',
-          requireUserVerification: true,
-          supportedAlgorithmIDs: ALGORITHMS,
-        }),
-      );
-      if (!made) throw refusal('the attestation does not verify');
-      // One that must be told whose it is could not be used without a user name.
-      if (response.clientExtensionResults.credProps?.rk === false) throw refusal('it is not discoverable');
-      const deviceBound = made.credentialDeviceType === 'singleDevice';
-      const attested = deviceBound && isAttested(Uint8Array.from(made.attestationObject));
+      const made = await ceremonies.created({ accountId, binding, response });
+      const { deviceBound, attested } = made;
       const row: Row = {
-        credential_id: Buffer.from(made.credential.id, 'base64url'),
+        credential_id: made.credentialId,
         name: cipher.encrypt(Buffer.from(name), accountId),
-        transports: response.response.transports,
+        transports: made.transports,
         created_at: clock.now(),
         last_used_at: null,
         device_bound: deviceBound,
@@ -323,8 +219,8 @@ export function createPasskeys(parts: {
             [
               row.credential_id,
               accountId,
-              made.credential.publicKey,
-              made.credential.counter,
+              made.publicKey,
+              made.signCount,
               deviceBound,
               attested,
               JSON.stringify(row.transports),
@@ -352,31 +248,16 @@ export function createPasskeys(parts: {
     },
 
     async authenticationOptions({ binding, accountId }) {
-      const rows = accountId === undefined ? [] : await rowsOf(accountId);
-      return generateAuthenticationOptions({
-        rpID,
-        challenge: challenges.make({ ceremony: 'get', binding, accountId }),
-        timeout: CEREMONY_MS,
-        userVerification: 'required',
-        ...(accountId === undefined
-          ? {}
-          : {
-              allowCredentials: rows
-                .filter((row) => row.suspended_at === null)
-                .map((row) => ({ id: encode(row.credential_id), transports: row.transports })),
-            }),
-      });
+      const allow =
+        accountId === undefined
+          ? undefined
+          : (await rowsOf(accountId)).filter((row) => row.suspended_at === null).map(toKnown);
+      return ceremonies.requestOptions({ binding, accountId, allow });
     },
 
-    async authenticate({ binding, response: text, accountId }) {
-      const response = read(authenticationResponse, text);
-      const { userHandle } = response.response;
-      const challenge = await takeChallenge(response.response.clientDataJSON, {
-        ceremony: 'get',
-        binding,
-        accountId,
-      });
-      const credentialId = Buffer.from(response.id, 'base64url');
+    async authenticate({ binding, response, accountId }) {
+      const answer = await ceremonies.answered({ binding, accountId, response });
+      const { credentialId, userHandle } = answer;
       const [found] = await db.query<{
         account_id: AccountId;
         public_key: Uint8Array;
@@ -394,24 +275,11 @@ export function createPasskeys(parts: {
         throw refusal('the credential is of another account');
       // An authenticator that was not told which credential to use must say whose it is (section 7.2, step 6).
       const named =
-        typeof userHandle === 'string' ? userHandle === encode(found.user_handle) : accountId !== undefined;
+        userHandle === undefined ? accountId !== undefined : userHandle === toBase64url(found.user_handle);
       if (!named) throw refusal('the user handle is not the one of the account');
 
-      const { verified, authenticationInfo: info } = await checked(() =>
-        verifyAuthenticationResponse({
-          response: { clientExtensionResults: {}, ...response } as AuthenticationResponseJSON,
-          expectedChallenge: challenge,
-          expectedOrigin: issuer,
-          expectedRPID: rpID,
-          expectedType: 'webauthn.get',
-          requireUserVerification: true,
-          // The library would judge the counter before the signature; it is judged below, on a signature that holds.
-          credential: { id: response.id, publicKey: Uint8Array.from(found.public_key), counter: 0 },
-        }),
-      );
-      if (!verified) throw refusal('the signature does not verify');
-      if ((info.credentialDeviceType === 'singleDevice') !== found.device_bound)
-        throw refusal('whether the key can be backed up has changed');
+      const { signCount, deviceBound } = await answer.verify(found.public_key);
+      if (deviceBound !== found.device_bound) throw refusal('whether the key can be backed up has changed');
 
       const at = clock.now();
       // Zero, before and now, is what authenticators without a counter say (section 6.1.1).
@@ -419,7 +287,7 @@ export function createPasskeys(parts: {
         `UPDATE passkeys SET sign_count = $2, last_used_at = $3
           WHERE credential_id = $1 AND suspended_at IS NULL AND (sign_count < $2 OR (sign_count = 0 AND $2 = 0))
           RETURNING account_id`,
-        [credentialId, info.newCounter, at],
+        [credentialId, signCount, at],
       );
       if (used.length === 0) {
         await suspend(credentialId, found.account_id);
@@ -484,40 +352,12 @@ function showingOf(
   return { accountId, method: key.device_bound && key.attested ? 'hwk' : 'swk', at };
 }
 
-function refusal(why: string, underneath?: unknown): IdentityError {
-  const cause = new Error(why, { cause: underneath });
-  return new IdentityError('PASSKEY_REFUSED', 'The passkey could not be accepted.', { cause });
+function toKnown(row: Row): KnownCredential {
+  return { credentialId: row.credential_id, transports: row.transports };
 }
 
 function notFound(): IdentityError {
   return new IdentityError('PASSKEY_NOT_FOUND', 'There is no such passkey.');
-}
-
-/** @throws {IdentityError} PASSKEY_REFUSED: the text is not JSON of this shape. */
-function read<T>(schema: z.ZodType<T>, text: string): T {
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw refusal('it is not what an authenticator answers', cause);
-  }
-}
-
-/** Runs a check of the library, which throws whatever it finds wrong. */
-async function checked<T>(verify: () => Promise<T>): Promise<T> {
-  try {
-    return await verify();
-  } catch (cause) {
-    throw refusal('it does not verify', cause);
-  }
-}
-
-/** Certificates as authenticators send them; none where one of them cannot be read. */
-function parseAll(certificates: readonly Uint8Array[]): Certificate[] {
-  try {
-    return certificates.map((der) => parseCertificate(der));
-  } catch {
-    return [];
-  }
 }
 
 /** @throws {IdentityError} PASSKEY_NAME: empty, too long, or with signs that nobody can read. */

@@ -9,6 +9,7 @@ import type { Db, Transaction } from '../../platform/db/db.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import { IdentityError } from '../errors.ts';
 import { newPaperCode, printed, readPaperCode } from './paper-code.ts';
+import { removeFactor } from './remove-factor.ts';
 import type { Showing } from './showing.ts';
 
 export const RECOVERY_CODES = 10;
@@ -81,22 +82,7 @@ export function createRecoveryCodes(parts: { db: Db; clock: Clock; audit: AuditL
 
     left: (accountId) => leftOf(db, accountId),
 
-    remove(accountId) {
-      return db.transaction(async (tx) => {
-        const removed = await tx.query(
-          'DELETE FROM recovery_codes WHERE account_id = $1 RETURNING account_id',
-          [accountId],
-        );
-        if (removed.length === 0) return false;
-        await audit.record(tx, {
-          type: 'account.factor-removed',
-          actor: accountId,
-          subject: accountId,
-          detail: { method: 'recovery' },
-        });
-        return true;
-      });
-    },
+    remove: (accountId) => removeFactor(parts, accountId, 'recovery'),
   };
 }
 

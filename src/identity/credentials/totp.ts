@@ -8,6 +8,7 @@ import { isUniqueViolation, type Db } from '../../platform/db/db.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import type { EncryptedTable } from '../../rotation/index.ts';
 import { IdentityError } from '../errors.ts';
+import { removeFactor } from './remove-factor.ts';
 import type { Showing } from './showing.ts';
 
 /** Clocks of phones are off; one step either way is let pass (RFC 6238, section 5.2). */
@@ -123,21 +124,6 @@ export function createTotp(parts: {
       return { accountId: row.account_id, method: 'otp', at: clock.now() };
     },
 
-    remove(accountId) {
-      return db.transaction(async (tx) => {
-        const removed = await tx.query(
-          'DELETE FROM totp_credentials WHERE account_id = $1 RETURNING account_id',
-          [accountId],
-        );
-        if (removed.length === 0) return false;
-        await audit.record(tx, {
-          type: 'account.factor-removed',
-          actor: accountId,
-          subject: accountId,
-          detail: { method: 'otp' },
-        });
-        return true;
-      });
-    },
+    remove: (accountId) => removeFactor(parts, accountId, 'otp'),
   };
 }

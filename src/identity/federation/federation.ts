@@ -12,7 +12,8 @@ import type { EncryptedTable } from '../../rotation/index.ts';
 import type { Accounts } from '../accounts.ts';
 import type { Showing } from '../credentials/showing.ts';
 import { ProofingError } from '../proofing/errors.ts';
-import type { LinkId, Persons, Proof } from '../proofing/persons.ts';
+import type { LinkId } from '../proofing/account-links.ts';
+import type { Persons, Proof } from '../proofing/persons.ts';
 import { UpstreamError, type Upstream, type UpstreamIdentity } from './upstream.ts';
 
 export interface Federation {

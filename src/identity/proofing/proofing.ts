@@ -27,7 +27,9 @@ import {
   type ThirdItem,
 } from './documents.ts';
 import { ProofingError } from './errors.ts';
-import type { LinkId, Persons, ProofingMethod, Source } from './persons.ts';
+import type { LinkId } from './account-links.ts';
+import type { ProofingMethod, Source } from './evidence.ts';
+import type { Persons } from './persons.ts';
 
 export type AttemptId = Id<'pra'>;
 

@@ -21,7 +21,8 @@ import type { OutboundFetch } from '../../platform/http/outbound.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import type { RegisterSource } from '../../platform/sources.ts';
 import { DOCUMENT_KINDS, isName, readDocument, type Document } from './documents.ts';
-import type { Persons, Source } from './persons.ts';
+import type { Source } from './evidence.ts';
+import type { Persons } from './persons.ts';
 
 /** Error codes of RFC 8935, section 2.4. */
 export type RegisterEventProblem =
