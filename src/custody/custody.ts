@@ -1,8 +1,15 @@
 /** Where private keys live. A key belongs to one owner and one purpose; the only thing that leaves this room is a `Signer`. */
-import { createHash, createPublicKey, generateKeyPair, sign, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPair,
+  sign,
+  type KeyObject,
+  type SignKeyObjectInput,
+} from 'node:crypto';
 import { promisify } from 'node:util';
 import type { AuditLog } from '../audit/index.ts';
-import { algorithmOf, type SignatureAlgorithm, type Signer } from '../pki/index.ts';
+import { signingOptions, type SignatureAlgorithm, type Signer } from '../pki/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Db, Queryable } from '../platform/db/db.ts';
 import { newId, type KeyId } from '../platform/ids.ts';
@@ -70,9 +77,9 @@ function makePair(keyType: KeyType): Promise<{ publicKey: KeyObject; privateKey:
 }
 
 function signWithCallback(
-  digest: string,
+  digest: string | null,
   data: Uint8Array,
-  key: KeyObject,
+  key: SignKeyObjectInput,
   callback: (error: Error | null, signature: Buffer) => void,
 ): void {
   sign(digest, data, key, callback);
@@ -213,13 +220,14 @@ export function createCustody(parts: {
       if (!row) throw new CustodyError('KEY_NOT_FOUND', 'There is no such key.');
       if (row.state !== 'active') throw new CustodyError('KEY_NOT_ACTIVE', 'The key is not active.');
       const privateKey = await privateKeyOf(row, on);
-      const { digest, dsaEncoding } = algorithmOf(algorithm);
+      const { digest, options } = signingOptions(algorithm);
+      const { dsaEncoding } = options;
       return {
         algorithm,
         publicKey: toPublicKey(row.public_key),
         sign:
           dsaEncoding === undefined
-            ? (data) => signOnThread(digest, data, privateKey)
+            ? (data) => signOnThread(digest, data, { key: privateKey, ...options })
             : // ECDSA on P-256 takes 20 microseconds: on this thread it costs less than handing it to another. The key is given
               // by itself, and what comes out is rearranged: given with options, Node takes twice the time.
               async (data) => {

@@ -1,6 +1,25 @@
 /** The door of `pki`: keys' algorithms, DER, certificates and their paths, CMS signatures, JOSE keys. Bytes in, bytes out. */
-export { algorithmOf, verifySignature, type DigestAlgorithm, type SignatureAlgorithm } from './algorithms.ts';
+export {
+  algorithmOf,
+  signingOptions,
+  suits,
+  verifySignature,
+  type DigestAlgorithm,
+  type SignatureAlgorithm,
+  type SigningOptions,
+} from './algorithms.ts';
 export type { Signer } from './signer.ts';
+
+export {
+  DEFAULT_SIGNER_ID,
+  isSm2,
+  sm2Digest,
+  sm2PrivateKey,
+  sm2Z,
+  verifySm2,
+  verifySm2Digest,
+  type Sm2PrivateKey,
+} from './sm2.ts';
 
 export * as der from './der.ts';
 export { CmsError, DerError, X509Error } from './errors.ts';

@@ -5,6 +5,7 @@
 import { fuzzPki } from './der.ts';
 import { fuzzHttp } from './http.ts';
 import { fuzzPdf } from './pdf.ts';
+import { randomSignatures } from './sm2.ts';
 
 const inputs = Number(process.argv[2] ?? 1_000_000);
 const seed = Number(process.argv[3] ?? Math.trunc(Math.random() * 0x7fff_ffff));
@@ -12,6 +13,7 @@ const seed = Number(process.argv[3] ?? Math.trunc(Math.random() * 0x7fff_ffff));
 const KINDS = [
   { kind: 'certificates and CMS', fuzz: fuzzPki, count: inputs, chunk: 10_000 },
   { kind: 'PDF', fuzz: fuzzPdf, count: inputs, chunk: 10_000 },
+  { kind: 'SM2 signatures', fuzz: randomSignatures, count: Math.ceil(inputs / 100), chunk: 1000 },
   { kind: 'HTTP', fuzz: fuzzHttp, count: Math.ceil(inputs / 50), chunk: 2000 },
 ];
 

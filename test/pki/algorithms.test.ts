@@ -1,12 +1,27 @@
 import { execFileSync } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { algorithmOf, der, verifySignature, type SignatureAlgorithm } from '../../src/pki/index.ts';
+import {
+  readAlgorithmIdentifier,
+  signatureAlgorithm,
+  signatureAlgorithmIdentifier,
+} from '../../src/pki/algorithms.ts';
+import {
+  algorithmOf,
+  der,
+  parseCertificate,
+  pemToDer,
+  verifySignature,
+  type DigestAlgorithm,
+  type SignatureAlgorithm,
+} from '../../src/pki/index.ts';
 import { folder, generateKey, openssl, softwareSigner } from './support.ts';
 
 const message = Buffer.from('以此为凭');
 
-const algorithms: [SignatureAlgorithm, string | undefined][] = [
+const pss = ['rsa_padding_mode:pss', 'rsa_pss_saltlen:digest'];
+
+const algorithms: [SignatureAlgorithm, string | undefined, ...options: string[]][] = [
   ['ecdsa-with-SHA256', 'P-256'],
   ['ecdsa-with-SHA256', 'P-384'],
   ['ecdsa-with-SHA384', 'P-384'],
@@ -14,22 +29,44 @@ const algorithms: [SignatureAlgorithm, string | undefined][] = [
   ['sha256WithRSAEncryption', undefined],
   ['sha384WithRSAEncryption', undefined],
   ['sha512WithRSAEncryption', undefined],
+  ['RSASSA-PSS-SHA256', undefined, ...pss],
+  ['RSASSA-PSS-SHA384', undefined, ...pss],
+  ['RSASSA-PSS-SHA512', undefined, ...pss],
+  ['Ed25519', undefined],
+  ['sm2-with-SM3', undefined, 'distid:1234567812345678'],
 ];
 
-describe.each(algorithms)('%s (%s)', (algorithm, curve) => {
+describe.each(algorithms)('%s (%s)', (algorithm, curve, ...options) => {
   const privateKey = generateKey(algorithm, curve);
   const publicKey = createPublicKey(privateKey);
-  const { digest } = algorithmOf(algorithm);
+  const how = [
+    '-rawin',
+    ...(algorithm === 'Ed25519' ? [] : ['-digest', algorithmOf(algorithm).digest]),
+    ...options.flatMap((option) => ['-pkeyopt', option]),
+  ];
 
   test('verifies what OpenSSL signed, and OpenSSL verifies what we sign', async () => {
     const files = folder();
     const key = files.write('key.pem', privateKey.export({ format: 'pem', type: 'pkcs8' }));
     const pub = files.write('pub.pem', publicKey.export({ format: 'pem', type: 'spki' }));
     const data = files.write('data', message);
-    openssl('dgst', `-${digest}`, '-sign', key, '-out', files.path('sig'), data);
+    const sig = files.path('sig');
+    openssl('pkeyutl', '-sign', ...how, '-inkey', key, '-in', data, '-out', sig);
     expect(verifySignature(algorithm, publicKey, message, files.read('sig'))).toBe(true);
     const ours = files.write('ours', await softwareSigner(algorithm, privateKey).sign(message));
-    expect(openssl('dgst', `-${digest}`, '-verify', pub, '-signature', ours, data)).toContain('Verified OK');
+    const verified = openssl(
+      'pkeyutl',
+      '-verify',
+      ...how,
+      '-pubin',
+      '-inkey',
+      pub,
+      '-in',
+      data,
+      '-sigfile',
+      ours,
+    );
+    expect(verified).toContain('Signature Verified Successfully');
   });
 
   test('refuses another message, another key, and every other algorithm', async () => {
@@ -136,11 +173,12 @@ describe('keys that suit no algorithm', () => {
     },
   );
 
-  test('RSASSA-PSS, Ed25519 and X25519 keys, and a private key of the wrong kind', () => {
+  test('keys of RSASSA-PSS, Ed25519, X25519 and SM2 under the name of an algorithm of another kind', () => {
     const keys = [
       generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey,
       generateKeyPairSync('ed25519').publicKey,
       generateKeyPairSync('x25519').publicKey,
+      generateKeyPairSync('ec', { namedCurve: 'SM2' }).publicKey,
     ];
     for (const publicKey of keys) {
       for (const algorithm of ['ecdsa-with-SHA256', 'sha256WithRSAEncryption', 'ES256'] as const) {
@@ -156,5 +194,45 @@ describe('keys that suit no algorithm', () => {
       { encoding: 'utf8' },
     );
     expect(verifies(createPublicKey(pem), Buffer.alloc(64), 'ecdsa-with-SHA256')).toBe(false);
+  });
+});
+
+describe('the name of an algorithm in a certificate or message', () => {
+  const read = (bytes: Uint8Array) => der.decode(bytes, readAlgorithmIdentifier);
+  const named = (bytes: Uint8Array, digest?: DigestAlgorithm) => signatureAlgorithm(read(bytes), digest);
+  const identifier = (oid: string, ...parameters: Buffer[]) =>
+    der.sequence(der.objectIdentifier(oid), ...parameters);
+
+  test.each(algorithms.map(([name]) => name))('%s is read as it is written', (name) => {
+    expect(named(signatureAlgorithmIdentifier(name))).toBe(name);
+  });
+
+  test('RSASSA-PSS is known by its parameters, as OpenSSL writes them, and by no others (RFC 4055 3.1)', () => {
+    const files = folder();
+    const key = files.path('key.pem');
+    openssl('genpkey', '-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048', '-out', key);
+    const issued = (...options: string[]) => {
+      const sigopts = ['rsa_padding_mode:pss', ...options].flatMap((option) => ['-sigopt', option]);
+      const pem = openssl('req', '-x509', '-new', '-key', key, '-sha384', '-subj', '/CN=pss', ...sigopts);
+      const certificate = parseCertificate(pemToDer('CERTIFICATE', pem)[0] ?? Buffer.alloc(0));
+      const { signatureAlgorithm: name, publicKey, tbsCertificate, signature } = certificate;
+      return name && [name, verifySignature(name, publicKey, tbsCertificate, signature)];
+    };
+    expect(issued('rsa_pss_saltlen:digest')).toEqual(['RSASSA-PSS-SHA384', true]);
+    expect(issued('rsa_pss_saltlen:20')).toBeUndefined();
+    expect(issued('rsa_pss_saltlen:digest', 'rsa_mgf1_md:sha256')).toBeUndefined();
+    expect(named(identifier('1.2.840.113549.1.1.10'))).toBeUndefined();
+    expect(named(identifier('1.2.840.113549.1.1.10', der.nullValue()))).toBeUndefined();
+  });
+
+  test('SM2 is read with NULL too, and beside SM3 under the name that GB/T 35275 gives it', () => {
+    expect(named(identifier('1.2.156.10197.1.501', der.nullValue()))).toBe('sm2-with-SM3');
+    expect(named(identifier('1.2.156.10197.1.301.1'), 'sm3')).toBe('sm2-with-SM3');
+    expect(named(identifier('1.2.156.10197.1.301.1'), 'sha256')).toBeUndefined();
+    expect(named(identifier('1.2.156.10197.1.301.1'))).toBeUndefined();
+  });
+
+  test('Ed25519 has no parameters (RFC 8410 3)', () => {
+    expect(named(identifier('1.3.101.112', der.nullValue()))).toBeUndefined();
   });
 });

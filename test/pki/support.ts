@@ -11,6 +11,8 @@ import {
   distinguishedName,
   keyIdentifier,
   parseCertificate,
+  signingOptions,
+  sm2PrivateKey,
   type Certificate,
   type CertificateTemplate,
   type Extensions,
@@ -48,18 +50,26 @@ export function folder(): {
 }
 
 export function generateKey(algorithm: SignatureAlgorithm, namedCurve = 'P-256'): KeyObject {
-  return algorithmOf(algorithm).keyType === 'rsa'
-    ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
-    : generateKeyPairSync('ec', { namedCurve }).privateKey;
+  switch (algorithmOf(algorithm).keyType) {
+    case 'rsa':
+      return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    case 'ed25519':
+      return generateKeyPairSync('ed25519').privateKey;
+    case 'sm2':
+      return generateKeyPairSync('ec', { namedCurve: 'SM2' }).privateKey;
+    case 'ec':
+      return generateKeyPairSync('ec', { namedCurve }).privateKey;
+  }
 }
 
 export function softwareSigner(algorithm: SignatureAlgorithm, key = generateKey(algorithm)): Signer {
-  const { digest, dsaEncoding } = algorithmOf(algorithm);
-  return {
-    algorithm,
-    publicKey: createPublicKey(key),
-    sign: async (data) => sign(digest, data, { key, dsaEncoding }),
-  };
+  const publicKey = createPublicKey(key);
+  if (algorithmOf(algorithm).keyType === 'sm2') {
+    const sm2 = sm2PrivateKey(key.export({ format: 'der', type: 'pkcs8' }));
+    return { algorithm, publicKey, sign: async (data) => sm2.sign(data) };
+  }
+  const { digest, options } = signingOptions(algorithm);
+  return { algorithm, publicKey, sign: async (data) => sign(digest, data, { key, ...options }) };
 }
 
 /** Someone with a certificate and its key. */

@@ -342,22 +342,17 @@ email.1 = a@example.cn\nRID.1 = 1.2.3\notherName.1 = 1.2.3;UTF8:门户\ndirName.
     expect(parseCertificate(bytes)).toMatchObject({ signatureAlgorithm: undefined, extensions: {} });
   });
 
-  test('may have an SM2 key: it is read, but its signature is not verified', () => {
+  test.each([
+    ['verifies under the signer ID of the standard', ['-sigopt', 'distid:1234567812345678'], true],
+    ['does not verify under another', [], false],
+  ])('may have an SM2 key: its signature %s', (_, options, valid) => {
     const files = folder();
-    openssl('ecparam', '-name', 'SM2', '-genkey', '-noout', '-out', files.path('key.pem'));
-    openssl(
-      'req',
-      '-x509',
-      '-new',
-      '-key',
-      files.path('key.pem'),
-      '-sm3',
-      '-subj',
-      '/CN=sm2',
-      '-out',
-      files.path('c.pem'),
-    );
-    const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', files.read('c.pem').toString());
-    expect(parseCertificate(bytes).signatureAlgorithm).toBeUndefined();
+    const key = files.path('key.pem');
+    openssl('ecparam', '-name', 'SM2', '-genkey', '-noout', '-out', key);
+    const pem = openssl('req', '-x509', '-new', '-key', key, '-sm3', '-subj', '/CN=sm2', ...options);
+    const [bytes = Buffer.alloc(0)] = pemToDer('CERTIFICATE', pem);
+    const { signatureAlgorithm, publicKey, tbsCertificate, signature } = parseCertificate(bytes);
+    expect(signatureAlgorithm).toBe('sm2-with-SM3');
+    expect(verifySignature('sm2-with-SM3', publicKey, tbsCertificate, signature)).toBe(valid);
   });
 });
