@@ -2,7 +2,7 @@
 export interface AuditEvents {
   'account.registered': { identifierKind: 'phone' | 'email' | 'username' | 'upstream' };
   'account.signed-in': { amr: readonly string[]; clientId: string };
-  'account.password-changed': Record<string, never>;
+  'account.password-changed': { devicesForgotten: number };
   /** A way to sign in was added or taken away. */
   'account.factor-added': { method: string };
   'account.factor-removed': { method: string };
@@ -15,6 +15,7 @@ export interface AuditEvents {
     shown: readonly string[];
     secondFactorsRemoved: boolean;
     proofingLowered: boolean;
+    devicesForgotten: number;
   };
   'account.identifier-set': { kind: string; replaced: boolean };
   'account.identifier-removed': { kind: string };

@@ -7,13 +7,14 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../platform/clock.ts';
 import type { Db, Queryable } from '../platform/db/db.ts';
-import { newId, type AccountId } from '../platform/ids.ts';
+import { newId, type AccountId, type DeviceId } from '../platform/ids.ts';
 import type { Account, Accounts } from './accounts.ts';
 import type { Method } from './assurance.ts';
 import { newPaperCode, printed, readPaperCode } from './credentials/paper-code.ts';
 import type { Passwords } from './credentials/passwords.ts';
 import { IdentityError } from './errors.ts';
 import type { Notices } from './notices.ts';
+import { forgetDevices } from './protection/forget-devices.ts';
 
 /** What somebody who has shown an address of an account does next. */
 export type RecoveryStep =
@@ -58,10 +59,16 @@ export interface Recovery {
   refute(tx: Queryable, accountId: string, shown: readonly Method[]): Promise<void>;
   /**
    * Sets a new password and takes away what was not shown: second factors that are lost, and the level of proofing that rested on them.
+   * Devices that the account knew are known no more, but for the one at which the person is (`device`).
    * Of a recovery that is completed and stopped at once one happens.
    * @throws {IdentityError} what is wrong with the password; RECOVERY_NOT_READY: the second factor was not shown, and no recovery has waited.
    */
-  complete(completion: { accountId: AccountId; password: string; shown: readonly Method[] }): Promise<void>;
+  complete(completion: {
+    accountId: AccountId;
+    password: string;
+    shown: readonly Method[];
+    device?: DeviceId | undefined;
+  }): Promise<void>;
 }
 
 export function createRecovery(parts: {
@@ -162,7 +169,7 @@ export function createRecovery(parts: {
       if (stopped !== undefined) await recordStopped(tx, stopped, 'sign-in');
     },
 
-    async complete({ accountId, password, shown }) {
+    async complete({ accountId, password, shown, device }) {
       const hash = await passwords.hash(password, { accountId });
       // It may be all that is left.
       if (!hash.standsAlone)
@@ -182,12 +189,13 @@ export function createRecovery(parts: {
         const lowered = !proven && account.proofing > 1;
         if (lowered) await tx.query('UPDATE accounts SET proofing = 1 WHERE id = $1', [accountId]);
         await passwords.set(tx, accountId, hash);
+        const devicesForgotten = await forgetDevices(tx, accountId, device);
         await notices.tell(tx, accountId, 'recoveryFinished');
         await audit.record(tx, {
           type: 'account.recovered',
           actor: accountId,
           subject: accountId,
-          detail: { shown, secondFactorsRemoved: lost, proofingLowered: lowered },
+          detail: { shown, secondFactorsRemoved: lost, proofingLowered: lowered, devicesForgotten },
         });
       });
     },

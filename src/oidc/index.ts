@@ -10,6 +10,7 @@ export { PERSONAL_CLAIMS, personalClaimOf, SCOPES } from './scopes.ts';
 export { moveReleases } from './releases.ts';
 export { moveSubjects } from './subjects.ts';
 export { passkeyProblem } from './interactions/passkey.ts';
+export { currentDevice } from './current-device.ts';
 export { askToWait, passwordError } from './interactions/password-errors.ts';
 export { createLogoutOutbox, type LogoutOutbox } from './logout-outbox.ts';
 export { storeHolding } from './records.ts';

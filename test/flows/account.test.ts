@@ -188,8 +188,19 @@ test('an authenticator app is set up with a code of its own, asked for from then
   expect(has(otp, '/otp')).toBe(true);
   const remove = await browser.submit(otp, { code: code() }, '/otp');
   expect(remove.url.pathname).toBe('/account/app/remove');
+  // Whoever takes a way in away may have lost it to somebody: what they began with it is over.
+  const elsewhere = browserOf(SAFARI);
+  const entered = await elsewhere.submit(
+    await elsewhere.get(`${t.origin}/account`),
+    { ...person },
+    '/sign-in',
+  );
+  if (has(entered, '/otp')) await elsewhere.submit(entered, { code: code() }, '/otp');
+  expect((await elsewhere.get(`${t.origin}/account`)).url.pathname).toBe('/account');
   await browser.submit(remove, {}, '/app/remove');
   expect((await t.app.identity.account(accountId))?.methods).not.toContain('otp');
+  expect(has(await elsewhere.get(`${t.origin}/account`), '/sign-in')).toBe(true);
+  expect((await browser.get(`${t.origin}/account`)).url.pathname).toBe('/account');
 });
 
 test("a secret that was proposed to one person sets up nobody else's app", async () => {

@@ -11,7 +11,7 @@ import { Secret, TOTP } from 'otpauth';
 import { SMTPServer } from 'smtp-server';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createApp, type App } from '../../src/app.ts';
-import type { Inbox } from '../../src/demo/outbox.ts';
+import { readCode, readMessage, type Inbox } from '../../src/demo/outbox.ts';
 import { UserAgent, type Page } from '../../src/demo/user-agent.ts';
 import { IDENTITY_TABLES } from '../../src/identity/index.ts';
 import { OIDC_TABLES } from '../../src/oidc/index.ts';
@@ -130,6 +130,7 @@ beforeAll(async () => {
   await factors(accountId);
   await codes(accountId);
   await registrations();
+  await recoveries();
   await proofing();
   await domicile(accountId);
   await ownPages();
@@ -253,6 +254,62 @@ async function registrations(): Promise<void> {
     expect(arrived.forms.some(({ action }) => action.pathname.endsWith('/consent'))).toBe(true);
     expect(await t.app.identity.find(identifier)).toMatch(/^acc_/);
   }
+}
+
+/** Two people cannot sign in any more. One shows a phone and sets a new password; the other has lost an app too, waits, and thinks better of it. */
+async function recoveries(): Promise<void> {
+  const recover = async (identifier: string) => {
+    const { identity } = t.app;
+    const somebody = { identifier, password: `${identifier.slice(-3)} kettles among the reeds` };
+    const { accountId } = await identity.register({ ...somebody, verified: true, language: 'zh-CN' });
+    const browser = newBrowser();
+    const page = await browser.get((await rp.begin()).url);
+    const address = await browser.get(`${page.url.origin}${page.url.pathname}/recover`);
+    const sent = await browser.submit(address, { identifier }, '/recover');
+    return {
+      accountId,
+      browser,
+      async showCode() {
+        const code = await readCode(inbox, `+86${identifier}`);
+        hide(`code of recovery for ${identifier}`, code, true);
+        return browser.submit(sent, { code }, '/recover/code');
+      },
+    };
+  };
+  const [forgetful, unlucky] = ['19912371466', '19912378255'];
+  hide('phone of the forgetful', forgetful);
+  hide('phone of the unlucky', unlucky);
+
+  const first = await recover(forgetful);
+  const password = 'the ninth lock of the old canal';
+  hide('new password', password);
+  const arrived = await first.browser.submit(
+    await first.showCode(),
+    { password, passwordAgain: password },
+    '/recover/password',
+    rp.redirectUri,
+  );
+  expect(arrived.forms.some(({ action }) => action.pathname.endsWith('/consent'))).toBe(true);
+
+  const second = await recover(unlucky);
+  const { secret } = t.app.identity.totp.propose('');
+  const code = TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: Date.now() });
+  await t.app.identity.totp.enrol({ accountId: second.accountId, secret, code });
+  hide('secret of the lost app', secret);
+  const asked = await second.showCode();
+  const wrong = await second.browser.submit(asked, { code: 'ABCD-EFGH-JKMN-PQRS' }, '/recover/factor');
+  expect(wrong.status).toBe(422);
+  hide('wrong recovery code', 'ABCD-EFGH-JKMN-PQRS');
+  const waiting = await second.browser.submit(wrong, {}, '/recover/lost');
+  expect(waiting.url.pathname).toMatch(/\/recover\/next$/);
+  const letter = await readMessage(inbox, `+86${unlucky}`, /\w{4}-\w{4}/);
+  const word = /\w{4}(?:-\w{4})+/.exec(letter)?.[0] ?? '';
+  hide('word that stops a recovery', word);
+  hide('the same without hyphens', word.replaceAll('-', ''));
+  const stop = await second.browser.get(`${t.origin}/recovery/stop`);
+  const stopped = await second.browser.submit(stop, { word }, '/recovery/stop');
+  expect(stopped.status).toBe(200);
+  expect(await t.app.identity.recovery.waiting(second.accountId)).toBeUndefined();
 }
 
 function decodeMail(mail: string): string {

@@ -8,6 +8,7 @@ import { startApp, type TestApp } from '../support/app.ts';
 import { TestClock } from '../support/clock.ts';
 import { Authenticator, optionsOn } from '../support/authenticator.ts';
 import { createInstruments } from '../support/instruments.ts';
+import { fictional, statementOf } from '../support/proofing.ts';
 import {
   newPerson,
   newPhonePerson,
@@ -22,7 +23,11 @@ let t: TestApp;
 let rp: RelyingParty;
 
 beforeAll(async () => {
-  t = await startApp({ clock, through: instruments.through });
+  t = await startApp({
+    clock,
+    through: instruments.through,
+    env: { IDENTITY_SOURCES: '{"authorities":[{"driver":"fictional"}]}' },
+  });
   rp = await registerRelyingParty(t, { clientId: 'portal' });
 });
 afterAll(async () => {
@@ -46,6 +51,8 @@ interface Act {
   readonly person: Person;
   readonly browser: UserAgent;
   run(): Promise<Page>;
+  /** What must hold whatever has failed. */
+  check?(call: string): Promise<void>;
 }
 
 /**
@@ -60,11 +67,12 @@ async function breakEach(prepare: () => Promise<Act>): Promise<string[]> {
   const { result, calls } = await instruments.during(() => whole.run());
   expect(result.url.href).toContain(`${rp.redirectUri}?code=`);
   for (const [place, call] of calls.entries()) {
-    const { person, browser, run } = await prepare();
+    const { person, browser, run, check } = await prepare();
     const before = await signInsOf(person.identifier);
     const page = await instruments.breaking(place, run);
     expect(page.status, call).toBe(503);
     expect(page.headers.get('retry-after'), call).toBe('5');
+    await check?.(call);
     if (await isSignedIn(browser)) expect(await signInsOf(person.identifier), call).toBe(before + 1);
   }
   return calls;
@@ -211,6 +219,80 @@ describe('with each store call broken in turn', () => {
       return { person, browser, run: () => browser.get(screen.url, rp.redirectUri) };
     });
     expect(calls).toEqual(expect.arrayContaining(['database query UPDATE cross_device_requests']));
+  });
+
+  describe('a proofing', () => {
+    const { number, name, third } = statementOf(fictional('王小示'));
+    const fields = { name, number, value: third.value };
+    let last: AccountId | undefined;
+
+    /** Somebody new, signed in and asked who they are; whoever held the document before holds it no more. */
+    async function arrive(level: number) {
+      if (last !== undefined) await t.app.identity.persons.release(last, 'operator');
+      const { person, accountId } = await newAccount();
+      last = accountId;
+      const browser = new UserAgent();
+      const first = await open(browser, { acr_values: `urn:yinxin:loa:${level}` });
+      const page = await browser.submit(first, { ...person }, '/sign-in', rp.redirectUri);
+      return { person, accountId, browser, page };
+    }
+
+    /** Level, document, evidence and audit entry are there together, or none of them is. */
+    async function isWhole(accountId: AccountId, level: number, call: string): Promise<void> {
+      const { persons, account } = t.app.identity;
+      const proofed = (await account(accountId))?.proofing === level;
+      const confirmed = (await persons.evidence(accountId)).filter(({ result }) => result === 'confirmed');
+      const entries = await t.app.db.query(
+        `SELECT 1 FROM audit_events WHERE type = 'proofing.recorded' AND subject = $1`,
+        [accountId],
+      );
+      expect((await persons.person(accountId)) !== undefined, call).toBe(proofed);
+      expect(confirmed.length, call).toBe(proofed ? 1 : 0);
+      expect(entries.length, call).toBe(proofed ? 1 : 0);
+    }
+
+    test('by comparing', async () => {
+      const calls = await breakEach(async () => {
+        const { person, accountId, browser, page } = await arrive(2);
+        return {
+          person,
+          browser,
+          run: () => browser.submit(page, fields, '/proofing', rp.redirectUri),
+          check: (call) => isWhole(accountId, 2, call),
+        };
+      });
+      expect(calls).toEqual(
+        expect.arrayContaining([
+          'database query INSERT proofing_evidence',
+          'database query INSERT verified_documents',
+        ]),
+      );
+    });
+
+    test('by a live check, on the way back from it', async () => {
+      const link = ({ text, url }: Page, label: string) => {
+        const [, href = ''] = new RegExp(`<a\\b[^>]*href="([^"]*)"[^>]*>\\s*${label}`).exec(text) ?? [];
+        return new URL(href.replaceAll('&amp;', '&'), url);
+      };
+      const calls = await breakEach(async () => {
+        const { person, accountId, browser, page } = await arrive(3);
+        const agreed = await browser.submit(page, fields, '/proofing');
+        const check = await browser.get(link(agreed, '前往核验'));
+        const ended = await browser.submit(check, { outcome: 'confirmed' });
+        const back = link(ended, '返回继续办理');
+        return {
+          person,
+          browser,
+          async run() {
+            const asked = await browser.get(back, rp.redirectUri);
+            // A second factor, which the person does not want.
+            return asked.status === 200 ? browser.submit(asked, {}, '/decline', rp.redirectUri) : asked;
+          },
+          check: (call) => isWhole(accountId, 3, call),
+        };
+      });
+      expect(calls).toEqual(expect.arrayContaining(['database query INSERT verified_documents']));
+    });
   });
 
   test('a wrong password', async () => {

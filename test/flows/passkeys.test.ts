@@ -9,7 +9,13 @@ import { startApp, type TestApp } from '../support/app.ts';
 import { Authenticator, optionsOn } from '../support/authenticator.ts';
 import { openBrowser } from '../support/chromium.ts';
 import { fictional, statementOf } from '../support/proofing.ts';
-import { newPerson, registerRelyingParty, type Person, type RelyingParty } from '../support/relying-party.ts';
+import {
+  newPerson,
+  registerRelyingParty,
+  signIn,
+  type Person,
+  type RelyingParty,
+} from '../support/relying-party.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let t: TestApp;
@@ -155,9 +161,18 @@ test('a passkey is made on the account page and signs in without a user name, al
   await page.fill('#name', 'Old laptop');
   await page.click('form[action$="/name"] button');
   expect(await page.textContent('[role="status"]')).toBe('The name has been saved.');
+  const elsewhere = new UserAgent();
+  await signIn(rp, elsewhere, person);
+  const silently = async () =>
+    (await elsewhere.get((await rp.begin({ prompt: 'none' })).url, rp.redirectUri)).url.searchParams;
+  expect((await silently()).get('error')).toBeNull();
   await page.click('section:has-text("Old laptop") a');
   await page.click('form[action$="/remove"] button');
-  expect(await page.textContent('[role="status"]')).toBe('The passkey has been removed.');
+  // Whoever has the lost laptop is signed out with it.
+  expect((await silently()).get('error')).toBe('login_required');
+  expect(await page.textContent('[role="status"]')).toBe(
+    'The passkey has been removed. All other devices were signed out.',
+  );
 
   await context.clearCookies();
   await openUntouched((await rp.begin()).url.href);

@@ -65,6 +65,7 @@ async function guess(browser: UserAgent, identifier: string, times: number): Pro
     statuses.push((await browser.submit(page, { identifier, password: `guess ${i}` }, '/sign-in')).status);
   return statuses;
 }
+const has = ({ text }: Page, action: string) => text.includes(`${action}"`);
 const arrived = (page: Page) => page.url.href.startsWith(rp.redirectUri);
 
 async function newAccount(person: Person = newPerson()) {
@@ -174,6 +175,26 @@ describe('guessing at a password', () => {
     const forger = browserAt();
     await forger.jar.setCookie(`yx_device=${'A'.repeat(76)}; Path=/`, t.origin);
     expect((await guess(forger, person.identifier, 7)).at(-1)).toBe(429);
+  });
+
+  test('at a device that was known before the password changed is that of a stranger; where it was changed it is not', async () => {
+    const { person, accountId } = await newAccount();
+    const [owner, thief] = [browserAt(), browserAt()];
+    for (const browser of [owner, thief]) expect(arrived(await attempt(browser, person))).toBe(true);
+    const password = 'a new lantern for the ferry';
+    const form = await owner.get(`${t.origin}/account/password`);
+    const page = has(form, '/confirm')
+      ? await owner.submit(form, { password: person.password }, '/confirm')
+      : form;
+    await owner.submit(page, { present: person.password, password, passwordAgain: password }, '/password');
+    expect((await t.app.identity.devices.list(accountId, undefined)).length).toBe(1);
+    expect((await guess(thief, person.identifier, 7)).at(-1)).toBe(429);
+    // Strangers everywhere use up what strangers have; the owner's browser has its own.
+    await Promise.all(Array.from({ length: 5 }, () => guess(browserAt(), person.identifier, 5)));
+    expect((await attempt(browserAt(), { ...person, password })).status).toBe(429);
+    const again = await open(owner, { prompt: 'login' });
+    expect(arrived(await owner.submit(again, { password }, '/confirm', rp.redirectUri))).toBe(true);
+    clock.advance(300);
   });
 
   test('is not what somebody does whom a full queue has turned away', async () => {

@@ -125,9 +125,14 @@ describe('a forgotten password', () => {
     const person = await citizen();
     const elsewhere = new UserAgent();
     await signIn(rp, elsewhere, person);
+    const known = async () =>
+      (await t.app.identity.devices.list(person.accountId, undefined)).map(({ id }) => id);
+    const [before] = await known();
     const { browser, attempt, next } = await recover(person.email, person.email);
     expect(next.url.pathname).toMatch(/\/recover\/next$/);
     const arrived = await setPassword(browser, next);
+    // The only device that is known is the one that has recovered the account.
+    expect(await known()).toEqual([expect.not.stringMatching(before ?? '')]);
     expect((await rp.redeem(arrived.url, attempt)).claims()).toMatchObject({ acr: loa(1), amr: ['otp'] });
     expect(await signsIn(person, person.password)).toBe(false);
     expect(await signsIn(person, newPassword)).toBe(true);

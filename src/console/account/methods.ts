@@ -8,7 +8,7 @@ import {
   RECOVERY_CODES,
   type Account,
 } from '../../identity/index.ts';
-import { askToWait, passwordError } from '../../oidc/index.ts';
+import { askToWait, currentDevice, passwordError } from '../../oidc/index.ts';
 import { createCipher } from '../../platform/cipher.ts';
 import type { Context, Middleware } from '../../platform/http/context.ts';
 import type { FieldError, Notice, Person } from './door.ts';
@@ -164,13 +164,14 @@ function passwordPages({ router, door, identity, own }: Subject, done: Done): vo
       else if (password !== form.get('passwordAgain'))
         missing.push({ field: 'passwordAgain', key: 'error.passwordMismatch' });
       if (missing.length > 0) return render(ctx, person, missing);
+      const device = await currentDevice(own.guard, ctx, accountId);
       try {
         // Whoever has none has shown in another way all that the account can show.
         await (hasPassword
           ? own.guard.attempt(ctx, 'password', { accountId }, () =>
-              identity.passwords.change({ accountId, present, password }),
+              identity.passwords.change({ accountId, present, password, device }),
             )
-          : identity.passwords.change({ accountId, present: undefined, password }));
+          : identity.passwords.change({ accountId, present: undefined, password, device }));
       } catch (error) {
         if (!(error instanceof IdentityError))
           return askToWait(ctx, error, (errors) => render(ctx, person, errors));
@@ -262,18 +263,19 @@ function appPages(subject: Subject, done: Done): void {
       }),
     ),
   );
-  // A second factor alone lets nobody in, so taking it away shuts nobody out.
+  // A second factor alone lets nobody in, so taking it away shuts nobody out. Who takes it away may have lost it to somebody: what was
+  // begun with it elsewhere ends.
   router.post(
     '/app/remove',
     door.personal({ full: true }, async (ctx, person) => {
-      await identity.totp.remove(person.account.id);
+      if (await identity.totp.remove(person.account.id)) await own.endOtherSessions(ctx, 'factor-removed');
       await done(ctx, person, 'app.removed');
     }),
   );
 }
 
 function recoveryPages(subject: Subject): void {
-  const { router, door, identity } = subject;
+  const { router, door, identity, own } = subject;
   router.get(
     '/recovery-codes',
     addingFactor(subject, RECOVERY, 'recovery.title', (ctx) =>
@@ -289,11 +291,11 @@ function recoveryPages(subject: Subject): void {
   );
   router.post(
     '/recovery-codes',
-    addingFactor(subject, RECOVERY, 'recovery.title', async (ctx, { account }) =>
-      door.render(ctx, 'account-recovery-codes', RECOVERY, {
-        codes: await identity.recoveryCodes.generate(account.id),
-        doneHref: METHODS,
-      }),
-    ),
+    addingFactor(subject, RECOVERY, 'recovery.title', async (ctx, { account }) => {
+      const codes = await identity.recoveryCodes.generate(account.id);
+      // The paper with the set before may be in strange hands.
+      if (account.methods.includes('recovery')) await own.endOtherSessions(ctx, 'factor-removed');
+      door.render(ctx, 'account-recovery-codes', RECOVERY, { codes, doneHref: METHODS });
+    }),
   );
 }

@@ -128,6 +128,8 @@ export function passkeyPages({ router, door, identity, own }: Subject): void {
       } catch (error) {
         return renderOne(ctx, person, problem(error));
       }
+      // It may be lost to somebody: what was begun with it elsewhere ends.
+      await own.endOtherSessions(ctx, 'factor-removed');
       await renderAll(ctx, person, { notice: { key: 'passkeys.removed' } });
     }),
   );

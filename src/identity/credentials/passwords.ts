@@ -2,12 +2,13 @@
 import type { AuditLog } from '../../audit/index.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Db, Queryable } from '../../platform/db/db.ts';
-import type { AccountId } from '../../platform/ids.ts';
+import type { AccountId, DeviceId } from '../../platform/ids.ts';
 import type { Account, Accounts } from '../accounts.ts';
 import { secondFactors } from '../assurance.ts';
 import { IdentityError } from '../errors.ts';
 import type { PasswordHash, PasswordHasher } from './password-hasher.ts';
 import type { PasswordPolicy } from './password-policy.ts';
+import { forgetDevices } from '../protection/forget-devices.ts';
 import type { Showing } from './showing.ts';
 
 /** A password that the rules allow, as it will be kept. */
@@ -37,10 +38,17 @@ export interface Passwords {
    */
   confirm(attempt: { accountId: string; password: string; signal?: AbortSignal }): Promise<Showing>;
   /**
+   * Changes a password, and forgets the devices that were known with the one before.
+   * @param change.device The device at which the person is, which stays known.
    * @param change.present The present password; undefined where the account was shown in another way that is enough.
    * @throws {IdentityError} what is wrong with the new password; CREDENTIALS_WRONG for the present one. @throws {PasswordQueueError}
    */
-  change(change: { accountId: string; present: string | undefined; password: string }): Promise<void>;
+  change(change: {
+    accountId: string;
+    present: string | undefined;
+    password: string;
+    device?: DeviceId | undefined;
+  }): Promise<void>;
   /** Hashes a password that the rules allow to its owner. @throws {IdentityError} what is wrong with it. @throws {PasswordQueueError} */
   hash(password: string, owner: PasswordOwner): Promise<NewPassword>;
   /** Gives an account its password, in the transaction of the reason for it. @param password What `hash` gave. */
@@ -157,7 +165,7 @@ export function createPasswords(parts: {
     async confirm({ accountId, password, signal }) {
       return compare(await credentialOf(accountId), password, signal);
     },
-    async change({ accountId, present, password }) {
+    async change({ accountId, present, password, device }) {
       const row =
         present === undefined ? undefined : (await matching(await credentialOf(accountId), present)).row;
       const hashed = await hash(password, { accountId });
@@ -170,11 +178,12 @@ export function createPasswords(parts: {
         if (row && held?.hash !== row.hash)
           throw new IdentityError('CREDENTIALS_WRONG', 'The account or the password is not right.');
         await set(tx, accountId, hashed);
+        const devicesForgotten = await forgetDevices(tx, accountId, device);
         await audit.record(tx, {
           type: 'account.password-changed',
           actor: accountId,
           subject: accountId,
-          detail: {},
+          detail: { devicesForgotten },
         });
       });
     },

@@ -2,6 +2,7 @@
 import type Router from '@koa/router';
 import { IdentityError, labelOf, type Account } from '../../identity/index.ts';
 import type { Context, RequestState } from '../../platform/http/context.ts';
+import { currentDevice } from '../current-device.ts';
 import { askToWait, passwordError } from './password-errors.ts';
 import type { Steps } from './steps.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
@@ -16,7 +17,7 @@ type Render = (
 
 export function newPasswordPage(
   router: Router<RequestState>,
-  { identity, forms, signOutEverywhere }: InteractionParts,
+  { identity, forms, guard, signOutEverywhere }: InteractionParts,
   { over, render }: Visits,
   steps: Steps,
 ): Render {
@@ -46,7 +47,8 @@ export function newPasswordPage(
         return show([{ field: 'passwordAgain', key: 'error.passwordMismatch' }]);
       try {
         // The present one was typed on the way here.
-        await passwords.change({ accountId: account.id, present: undefined, password });
+        const device = await currentDevice(guard, ctx, account.id);
+        await passwords.change({ accountId: account.id, present: undefined, password, device });
       } catch (error) {
         if (!(error instanceof IdentityError)) return askToWait(ctx, error, show);
         const problem = passwordError(error.code, passwords.policy, passwords.minimumLength(account));

@@ -15,6 +15,7 @@ import {
 import type { Context, Middleware, RequestState } from '../../platform/http/context.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import { TTL } from '../configuration.ts';
+import { currentDevice } from '../current-device.ts';
 import { codeForms, holderOf } from './code-forms.ts';
 import { askToWait } from './password-errors.ts';
 import { MISMATCH, newPasswordProblem } from './register.ts';
@@ -198,7 +199,8 @@ export function recoveryPages(
       // What was shown is good for one new password: of two who send this form at once one goes on.
       if (!(await records.consume(MODEL, uid, seconds(clock.now())))) return over(ctx);
       try {
-        await identity.recovery.complete({ accountId, password, shown: methodsIn(shown) });
+        const device = await currentDevice(guard, ctx, accountId);
+        await identity.recovery.complete({ accountId, password, shown: methodsIn(shown), device });
       } catch (error) {
         await records.put(MODEL, uid, { accountId, shown }, TTL.Interaction);
         if (!(error instanceof IdentityError))

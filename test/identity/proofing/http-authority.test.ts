@@ -1,14 +1,20 @@
 import { createHash, createHmac, createSecretKey, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { TLSSocket } from 'node:tls';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createAuthorities } from '../../../src/identity/proofing/authorities.ts';
 import { createHttpAuthority } from '../../../src/identity/proofing/http-authority.ts';
 import { DOCUMENT_KINDS } from '../../../src/identity/proofing/documents.ts';
 import { createOutboundFetch } from '../../../src/platform/http/outbound.ts';
 import { toSources, type HttpAuthoritySource } from '../../../src/platform/sources.ts';
+import { derToPem } from '../../../src/pki/index.ts';
+import { issue, issueCa, privateKeyPem, type Holder } from '../../pki/support.ts';
 import { TestClock } from '../../support/clock.ts';
 import { silentLogger } from '../../support/logger.ts';
+import { selfSigned } from '../../support/tls.ts';
 
 interface Seen {
   readonly request: IncomingMessage;
@@ -270,4 +276,105 @@ test('an authority on a private address outside the registered networks is never
   });
   expect(await guarded.compare(comparison)).toEqual({ kind: 'unavailable' });
   expect(seen).toHaveLength(0);
+});
+
+describe('over mutual TLS', () => {
+  const shown: string[] = [];
+  let root: Holder;
+  let register: HttpsServer;
+  let address: { key: string; certificate: string };
+
+  /** Asks for a certificate of its own authority, and answers nobody else. */
+  beforeAll(async () => {
+    root = await issueCa('核验服务的客户端根');
+    address = selfSigned('127.0.0.1');
+    register = createHttpsServer(
+      {
+        key: address.key,
+        cert: address.certificate,
+        ca: [pem(root)],
+        requestCert: true,
+        rejectUnauthorized: true,
+      },
+      (request, response) => {
+        shown.push(String((request.socket as TLSSocket).getPeerCertificate().subject.CN));
+        json({ result: 'confirmed', level: 2, reference: 'r-9' })(response);
+      },
+    );
+    await new Promise<void>((resolve) => register.listen(0, '127.0.0.1', resolve));
+  });
+  afterAll(() => {
+    register.closeAllConnections();
+    register.close();
+  });
+
+  const pem = ({ certificate }: Holder) => derToPem('CERTIFICATE', certificate.der);
+  const client = (issuer: Holder) =>
+    issue('印信', {
+      issuer,
+      extensions: { extKeyUsage: { keyPurposeIds: ['1.3.6.1.5.5.7.3.2'], critical: false } },
+    });
+
+  /** As an installation is configured, certificate and key among its sources. */
+  function configured(authentication: object, trusted: readonly string[]) {
+    const sources = toSources(
+      JSON.stringify({
+        authorities: [
+          {
+            driver: 'http',
+            id: 'mps',
+            name: { 'zh-CN': '测试人口库' },
+            url: `https://127.0.0.1:${(register.address() as AddressInfo).port}/v1`,
+            authentication,
+            trustFramework: 'urn:example:register',
+          },
+        ],
+      }),
+      'server',
+    );
+    if ('problem' in sources) throw new Error(sources.problem);
+    const [mps] = createAuthorities(sources.value.authorities, {
+      db: undefined as never,
+      clock,
+      logger: silentLogger,
+      issuer: 'https://id.example',
+      outboundNetworks: ['127.0.0.0/8'],
+      outboundAuthorities: trusted,
+    }).all;
+    if (!mps) throw new Error('no authority');
+    return mps;
+  }
+  const mtls = (holder: Holder) => ({ method: 'mtls', certificate: pem(holder), key: privateKeyPem(holder) });
+
+  test('our certificate says who we are', async () => {
+    const mps = configured(mtls(await client(root)), [address.certificate]);
+    expect(await mps.compare(comparison)).toMatchObject({ kind: 'confirmed', level: 2 });
+    expect(shown).toEqual(['印信']);
+  });
+
+  test('without it, or with one of another authority, nothing is learnt from the register', async () => {
+    shown.length = 0;
+    const bearer = { method: 'bearer', token: randomBytes(24).toString('base64url') };
+    const strange = mtls(await client(await issueCa('别人的根')));
+    for (const authentication of [bearer, strange])
+      expect(await configured(authentication, [address.certificate]).compare(comparison)).toEqual({
+        kind: 'unavailable',
+      });
+    expect(shown).toEqual([]);
+  });
+
+  test('a register whose own certificate nobody vouches for is told nothing of anybody', async () => {
+    shown.length = 0;
+    expect(await configured(mtls(await client(root)), []).compare(comparison)).toEqual({
+      kind: 'unavailable',
+    });
+    expect(shown).toEqual([]);
+  });
+
+  test('a certificate and a key that do not belong together are a mistake of whoever configures them', async () => {
+    const [one, two] = [await client(root), await client(root)];
+    const mixed = { ...mtls(one), key: privateKeyPem(two) };
+    const mps = configured(mixed, [address.certificate]);
+    expect(await mps.compare(comparison)).toEqual({ kind: 'unavailable' });
+  });
 });
