@@ -97,13 +97,19 @@ export function readSignedAttributes(reader: der.DerReader, tag: number): Signed
   let messageDigest: Buffer | undefined;
   let certificates: readonly ESSCertIDv2[] | undefined;
   let signingTime: Date | undefined;
+  const start = reader.offset;
   const { der: encoded } = reader.withBytes((outer) =>
     outer.setOf(
       (item) =>
         item.sequence((inner) => {
           const type = inner.objectIdentifier();
           if (seen.has(type))
-            throw new CmsError('CMS_ATTRIBUTES', 'RFC 5652 5.3', `The attribute ${type} comes twice`);
+            throw new CmsError(
+              'CMS_ATTRIBUTES',
+              'RFC 5652 5.3',
+              inner.offset,
+              `The attribute ${type} comes twice`,
+            );
           seen.add(type);
           // Of these there is one value, by RFC 5652 section 11 and RFC 5035 section 3; `constructed` takes no second.
           const single = <T>(read: (value: der.DerReader) => T): T => inner.constructed(der.tags.set, read);
@@ -120,6 +126,7 @@ export function readSignedAttributes(reader: der.DerReader, tag: number): Signed
     throw new CmsError(
       'CMS_ATTRIBUTES',
       'RFC 5652 5.3',
+      start,
       'The signed attributes lack contentType or messageDigest',
     );
   }

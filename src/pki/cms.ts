@@ -62,7 +62,8 @@ export interface SignerInfo {
  * @param parts.signedAttributes What `signedAttributes` returned. The type of the content is taken from there.
  * @param parts.signature The signature over exactly those octets.
  * @param parts.algorithm The algorithm of the signer, an X.509 name.
- * @param parts.certificates Others that a verifier needs; the signer's own comes along by itself.
+ * @param parts.certificates Others that a verifier needs; the signer's own comes along by itself. `undefined`: none
+ * travels, not even that one (RFC 3161 2.4.1, certReq).
  * @param parts.encapsulatedContent The content, if it shall travel inside; otherwise the signature is detached.
  * @returns DER of a ContentInfo.
  */
@@ -71,10 +72,10 @@ export function signedData(parts: {
   readonly signature: Uint8Array;
   readonly algorithm: SignatureAlgorithm;
   readonly signerCertificate: Certificate;
-  readonly certificates: readonly Certificate[];
+  readonly certificates: readonly Certificate[] | undefined;
   readonly encapsulatedContent?: Uint8Array | undefined;
 }): Buffer {
-  const { algorithm, signerCertificate, encapsulatedContent } = parts;
+  const { algorithm, signerCertificate, certificates, encapsulatedContent } = parts;
   const { contentType } = der.decode(parts.signedAttributes, (reader) =>
     readSignedAttributes(reader, der.tags.set),
   );
@@ -96,7 +97,7 @@ export function signedData(parts: {
         der.integer(contentType === idData ? 1 : 3),
         der.setOf([digest]),
         der.sequence(der.objectIdentifier(contentType), ...content),
-        der.setOf(distinct([signerCertificate, ...parts.certificates]), tag0),
+        ...(certificates ? [der.setOf(distinct([signerCertificate, ...certificates]), tag0)] : []),
         der.setOf([signerInfo]),
       ),
     ),
@@ -116,32 +117,35 @@ function distinct(certificates: readonly Certificate[]): Buffer[] {
  * @throws {X509Error} when a certificate in it is malformed.
  */
 export function parseSignedData(bytes: Uint8Array): SignedData {
-  return der.decode(
-    bytes,
-    (reader) =>
-      reader.sequence((inner) => {
-        if (inner.objectIdentifier() !== idSignedData) {
-          throw new CmsError('CMS_CONTENT_TYPE', 'RFC 5652 5.1', 'The message is not SignedData');
-        }
-        return inner.constructed(tag0, readSignedData);
-      }),
-    maxMessageBytes,
-  );
+  return der.decode(bytes, readSignedDataMessage, maxMessageBytes);
+}
+
+/** Reads a signed message (a ContentInfo) that is part of a longer one. Its octets are views of that message. */
+export function readSignedDataMessage(reader: der.DerReader): SignedData {
+  return reader.sequence((inner) => {
+    const start = inner.offset;
+    if (inner.objectIdentifier() !== idSignedData) {
+      throw new CmsError('CMS_CONTENT_TYPE', 'RFC 5652 5.1', start, 'The message is not SignedData');
+    }
+    return inner.constructed(tag0, readSignedData);
+  });
 }
 
 function readSignedData(reader: der.DerReader): SignedData {
   return reader.sequence((inner) => {
+    const start = inner.offset;
     if (![1, 3, 4, 5].includes(inner.smallInteger())) {
-      throw new CmsError('CMS_VERSION', 'RFC 5652 5.1', 'SignedData has version 1, 3, 4 or 5');
+      throw new CmsError('CMS_VERSION', 'RFC 5652 5.1', start, 'SignedData has version 1, 3, 4 or 5');
     }
     const digestAlgorithms = inner.listOf(readAlgorithmIdentifier, der.tags.set).map(digestAlgorithm);
     const content = inner.sequence(readEncapsulatedContentInfo);
     const certificates = inner.optional(tag0, readCertificates) ?? [];
     inner.optional(tag1, () => inner.any()); // revocation lists
+    const signers = inner.offset;
     const [signerInfo, ...furtherSigners] = inner.listOf(readSignerInfo, der.tags.set);
     // RFC 3161 2.4.2 and PDF know one signer; with several, a verdict would have to say whose it is.
     if (!signerInfo || furtherSigners.length > 0) {
-      throw new CmsError('CMS_SIGNER_COUNT', 'RFC 5652 5.1', 'The message has exactly one signer');
+      throw new CmsError('CMS_SIGNER_COUNT', 'RFC 5652 5.1', signers, 'The message has exactly one signer');
     }
     return { ...content, digestAlgorithms, certificates, signerInfo };
   });
@@ -165,6 +169,7 @@ function readCertificates(reader: der.DerReader): Certificate[] {
       throw new CmsError(
         'CMS_CERTIFICATES',
         'limit of this program',
+        item.offset,
         `More than ${maxCertificates} certificates`,
       );
     }
@@ -174,6 +179,7 @@ function readCertificates(reader: der.DerReader): Certificate[] {
 
 function readSignerInfo(reader: der.DerReader): SignerInfo {
   return reader.sequence((inner) => {
+    const start = inner.offset;
     const version = inner.smallInteger();
     const keyIdentifierTag = der.contextTag(0, 'primitive');
     const isByKeyIdentifier = inner.next(keyIdentifierTag);
@@ -181,6 +187,7 @@ function readSignerInfo(reader: der.DerReader): SignerInfo {
       throw new CmsError(
         'CMS_VERSION',
         'RFC 5652 5.3',
+        start,
         'The version of a SignerInfo agrees with how it names the signer',
       );
     }
@@ -190,7 +197,12 @@ function readSignerInfo(reader: der.DerReader): SignerInfo {
     const digest = digestAlgorithm(readAlgorithmIdentifier(inner));
     // Without signed attributes the signature covers the bare content, and content can be made to look like attributes.
     if (!inner.next(tag0)) {
-      throw new CmsError('CMS_ATTRIBUTES', 'ETSI EN 319 122-1 5.1', 'The message has signed attributes');
+      throw new CmsError(
+        'CMS_ATTRIBUTES',
+        'ETSI EN 319 122-1 5.1',
+        inner.offset,
+        'The message has signed attributes',
+      );
     }
     return {
       sid,

@@ -3,7 +3,7 @@
  * reads one element and moves on; what is left unread in an element is an error, so no octet goes unseen.
  */
 import { tags } from './der-tags.ts';
-import { decodeObjectIdentifier, decodeTime } from './der-values.ts';
+import { decodeGeneralizedTime, decodeObjectIdentifier, decodeTime } from './der-values.ts';
 import { DerError } from './errors.ts';
 
 /** Deeper than any message of X.509, CMS and RFC 3161 nested in each other, and far from the end of the stack. */
@@ -64,6 +64,11 @@ export class DerReader {
     this.#end = end;
     this.#depth = depth;
     this.#offset = offset;
+  }
+
+  /** Where the next element begins, in octets from the start of what {@link decode} was given. */
+  get offset(): number {
+    return this.#offset;
   }
 
   /** Whether nothing is left. */
@@ -220,8 +225,8 @@ export class DerReader {
     return this.#primitive(tag).contents;
   }
 
-  null(): void {
-    const { contents, start } = this.#primitive(tags.null);
+  null(tag: number = tags.null): void {
+    const { contents, start } = this.#primitive(tag);
     if (contents.length > 0) this.#fail('DER_VALUE', 'X.690 8.8.2', start, 'NULL has no contents');
   }
 
@@ -259,6 +264,27 @@ export class DerReader {
       decodeTime(type, contents.toString('latin1')) ??
       this.#fail('DER_VALUE', 'RFC 5280 4.1.2.5', start, 'Not a time in the one form allowed')
     );
+  }
+
+  /**
+   * GeneralizedTime in UTC, of any year.
+   * @param precision `seconds`: whole ones (RFC 5280 4.1.2.5.2). `fraction`: X.690 11.7 with parts of a second.
+   */
+  generalizedTime(precision: 'seconds' | 'fraction' = 'seconds'): Date {
+    const { contents, start } = this.#primitive(tags.generalizedTime);
+    return (
+      decodeGeneralizedTime(contents.toString('latin1'), precision) ??
+      this.#fail('DER_VALUE', 'X.690 11.7', start, 'Not a time in the one form allowed')
+    );
+  }
+
+  /** ENUMERATED from 0 to 127. */
+  enumerated(): number {
+    const { contents, start } = this.#primitive(tags.enumerated);
+    const [value] = contents;
+    if (value === undefined || contents.length !== 1 || value > 0x7f)
+      this.#fail('DER_VALUE', 'limit of this program', start, 'An ENUMERATED from 0 to 127');
+    return value;
   }
 
   #text(tag: number, allowed: RegExp, clause: string, problem: string): string {

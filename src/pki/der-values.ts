@@ -65,9 +65,36 @@ export function decodeTime(type: 'utcTime' | 'generalizedTime', text: string): D
   const century = type === 'utcTime' ? (text < '5' ? '20' : '19') : '';
   const digits = century + text.slice(0, -1);
   if (type === 'generalizedTime' && isUtcTimeYear(Number(digits.slice(0, 4)))) return undefined;
-  const iso = digits.replace(/^(.{4})(..)(..)(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6.000Z');
+  return realDate(digits.replace(/^(.{4})(..)(..)(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6.000Z'));
+}
+
+/** GeneralizedTime in UTC (X.690 11.7): a fraction only where it is not zero, and without trailing zeros. */
+export function encodeGeneralizedTime(date: Date, precision: 'seconds' | 'milliseconds'): string {
+  const [digits = '', fraction = ''] = date
+    .toISOString()
+    .replace(/[-T:Z]/g, '')
+    .split('.');
+  if (digits.length !== 14) throw new RangeError('The year of a time has four digits');
+  const significant = precision === 'seconds' ? '' : fraction.replace(/0+$/, '');
+  return significant === '' ? `${digits}Z` : `${digits}.${significant}Z`;
+}
+
+/**
+ * @param precision `seconds`: a fraction is not allowed (RFC 5280 4.1.2.5.2). `fraction`: it is, of up to nine digits; what is below a
+ * millisecond is dropped.
+ * @returns The instant, or `undefined` when `text` is not the one spelling of a real date and time in UTC.
+ */
+export function decodeGeneralizedTime(text: string, precision: 'seconds' | 'fraction'): Date | undefined {
+  const found = /^(\d{14})(?:\.(\d{0,8}[1-9]))?Z$/.exec(text);
+  if (!found?.[1] || (found[2] !== undefined && precision === 'seconds')) return undefined;
+  const milliseconds = (found[2] ?? '').padEnd(3, '0').slice(0, 3);
+  const iso = found[1].replace(/^(.{4})(..)(..)(..)(..)(..)$/, `$1-$2-$3T$4:$5:$6.${milliseconds}Z`);
+  return realDate(iso);
+}
+
+/** `Date` accepts 30 February and 24:00 and moves them on; only a real date comes back as it was written. */
+function realDate(iso: string): Date | undefined {
   const date = new Date(iso);
-  // Date accepts 30 February and 24:00 and moves them on; only a real date comes back as it was written.
   return !Number.isNaN(date.getTime()) && date.toISOString() === iso ? date : undefined;
 }
 

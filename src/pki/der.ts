@@ -1,5 +1,5 @@
 /** DER, the one encoding of an ASN.1 value (ITU-T X.690, 2021): a writer of elements here, the reader in `der-reader.ts`. */
-import { encodeObjectIdentifier, encodeTime } from './der-values.ts';
+import { encodeGeneralizedTime, encodeObjectIdentifier, encodeTime } from './der-values.ts';
 import { tags } from './der-tags.ts';
 
 export { tags, contextTag } from './der-tags.ts';
@@ -98,6 +98,21 @@ export function printableString(text: string): Buffer {
 export function ia5String(text: string, tag: number = tags.ia5String): Buffer {
   if (/[^\0-\x7f]/.test(text)) throw new TypeError('Not an IA5String');
   return element(tag, Buffer.from(text, 'latin1'));
+}
+
+/** ENUMERATED (X.690 8.4). @param value From 0 to 127: no enumeration here has more. */
+export function enumerated(value: number): Buffer {
+  if (!Number.isInteger(value) || value < 0 || value > 0x7f)
+    throw new RangeError(`Not in an enumeration: ${value}`);
+  return element(tags.enumerated, Uint8Array.of(value));
+}
+
+/**
+ * GeneralizedTime in UTC (X.690 11.7), where the standard has no choice of two types: in OCSP and in time-stamps.
+ * @param precision Parts of a second are dropped, or written down to the millisecond without trailing zeros.
+ */
+export function generalizedTime(date: Date, precision: 'seconds' | 'milliseconds' = 'seconds'): Buffer {
+  return element(tags.generalizedTime, Buffer.from(encodeGeneralizedTime(date, precision), 'latin1'));
 }
 
 /** Time of RFC 5280 4.1.2.5: UTCTime from 1950 to 2049, otherwise GeneralizedTime. Parts of a second are dropped. */

@@ -27,7 +27,7 @@ export class DerError extends AppError<
   readonly offset: number;
 
   constructor(code: DerError['code'], clause: string, offset: number, problem: string) {
-    super(code, `${problem}, at octet ${offset} (${clause})`);
+    super(code, described(problem, clause, offset));
     this.clause = clause;
     this.offset = offset;
   }
@@ -48,10 +48,18 @@ export class X509Error extends AppError<
 > {
   /** The standard and its clause, for example `RFC 5280 4.1.2.2`. */
   readonly clause: string;
+  /** Where, in octets from the start of the outermost bytes; `undefined` where nothing was being read. */
+  readonly offset: number | undefined;
 
-  constructor(code: X509Error['code'], clause: string, problem: string, options?: ErrorOptions) {
-    super(code, `${problem} (${clause})`, options);
+  constructor(
+    code: X509Error['code'],
+    clause: string,
+    problem: string,
+    options?: ErrorOptions & { readonly offset?: number | undefined },
+  ) {
+    super(code, described(problem, clause, options?.offset), options);
     this.clause = clause;
+    this.offset = options?.offset;
   }
 }
 
@@ -64,9 +72,48 @@ export class CmsError extends AppError<
 > {
   /** The standard and its clause, for example `RFC 5652 5.1`. */
   readonly clause: string;
+  /** Where, in octets from the start of the outermost bytes. */
+  readonly offset: number;
 
-  constructor(code: CmsError['code'], clause: string, problem: string) {
-    super(code, `${problem} (${clause})`);
+  constructor(code: CmsError['code'], clause: string, offset: number, problem: string) {
+    super(code, described(problem, clause, offset));
     this.clause = clause;
+    this.offset = offset;
   }
+}
+
+/**
+ * A message between an authority and those who rely on it that its standard does not allow: a certification request (RFC 2986), a CRL
+ * (RFC 5280 5), an OCSP request or response (RFC 6960), a time-stamp request, response or TSTInfo (RFC 3161).
+ */
+export class PkiMessageError extends AppError<
+  | 'PKCS10_VERSION'
+  | 'PKCS10_ATTRIBUTES'
+  | 'CRL_VERSION'
+  | 'CRL_ALGORITHM'
+  | 'CRL_ENTRY'
+  | 'CRL_EXTENSION'
+  | 'OCSP_VERSION'
+  | 'OCSP_LIMIT'
+  | 'OCSP_NONCE'
+  | 'OCSP_STATUS'
+  | 'OCSP_RESPONSE_TYPE'
+  | 'TSP_VERSION'
+  | 'TSP_STATUS'
+  | 'TSP_CONTENT'
+> {
+  /** The standard and its clause, for example `RFC 6960 4.1.1`. */
+  readonly clause: string;
+  /** Where, in octets from the start of the outermost bytes. */
+  readonly offset: number;
+
+  constructor(code: PkiMessageError['code'], clause: string, offset: number, problem: string) {
+    super(code, described(problem, clause, offset));
+    this.clause = clause;
+    this.offset = offset;
+  }
+}
+
+function described(problem: string, clause: string, offset: number | undefined): string {
+  return offset === undefined ? `${problem} (${clause})` : `${problem}, at octet ${offset} (${clause})`;
 }

@@ -31,6 +31,8 @@ export interface Extensions {
   /** URIs of fullName. */
   readonly cRLDistributionPoints?: readonly string[] | undefined;
   readonly authorityInfoAccess?: AuthorityInfoAccess | undefined;
+  /** Of an OCSP responder's certificate: its own revocation need not be asked for (RFC 6960 4.2.2.2.1). */
+  readonly ocspNoCheck?: true | undefined;
 }
 
 export interface BasicConstraints {
@@ -55,6 +57,12 @@ export interface SubjectAltName {
   /** RFC 5280 4.2.1.6: critical when the subject is empty. */
   readonly critical: boolean;
 }
+
+/** What a key is for (RFC 5280 4.2.1.12). */
+export const keyPurposes = {
+  timeStamping: '1.3.6.1.5.5.7.3.8',
+  OCSPSigning: '1.3.6.1.5.5.7.3.9',
+} as const;
 
 export interface AuthorityInfoAccess {
   /** URIs of OCSP responders. */
@@ -82,6 +90,7 @@ const dnsTag = der.contextTag(2, 'primitive');
 const uriTag = der.contextTag(6, 'primitive');
 /** GeneralName iPAddress [7] OCTET STRING. */
 const ipTag = der.contextTag(7, 'primitive');
+export const idAuthorityKeyIdentifier = '2.5.29.35';
 const idAdOcsp = '1.3.6.1.5.5.7.48.1';
 const idAdCaIssuers = '1.3.6.1.5.5.7.48.2';
 
@@ -97,17 +106,10 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
   },
   // 4.2.1.1
   authorityKeyIdentifier: {
-    oid: '2.5.29.35',
+    oid: idAuthorityKeyIdentifier,
     critical: never,
-    write: (keyIdentifier) => der.sequence(der.element(der.contextTag(0, 'primitive'), keyIdentifier)),
-    read: (reader) =>
-      reader.sequence((inner) => {
-        const tag = der.contextTag(0, 'primitive');
-        const keyIdentifier = inner.optional(tag, () => inner.octetString(tag));
-        inner.optional(der.contextTag(1, 'constructed'), () => inner.any());
-        inner.optional(der.contextTag(2, 'primitive'), () => inner.integer(der.contextTag(2, 'primitive')));
-        return keyIdentifier;
-      }),
+    write: writeAuthorityKeyIdentifier,
+    read: readAuthorityKeyIdentifier,
   },
   // 4.2.1.9
   basicConstraints: {
@@ -130,8 +132,12 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
     critical: always,
     write: (usages) => der.namedBits(some(usages).map((usage) => keyUsages.indexOf(usage))),
     read: (reader) => {
+      const { offset } = reader;
       const bits = reader.namedBits();
-      return some(keyUsages.filter((_, bit) => bits.includes(bit)));
+      return some(
+        keyUsages.filter((_, bit) => bits.includes(bit)),
+        offset,
+      );
     },
   },
   // 4.2.1.12
@@ -140,7 +146,7 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
     critical: ({ critical }) => critical,
     write: ({ keyPurposeIds }) => der.sequence(...some(keyPurposeIds).map(der.objectIdentifier)),
     read: (reader, critical) => ({
-      keyPurposeIds: some(reader.listOf((item) => item.objectIdentifier())),
+      keyPurposeIds: someOf(reader, (item) => item.objectIdentifier()),
       critical,
     }),
   },
@@ -158,7 +164,7 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
         ]),
       ),
     read: (reader, critical) => {
-      const names = some(reader.listOf(readGeneralName));
+      const names = someOf(reader, readGeneralName);
       const textsOf = (tag: number) =>
         names.flatMap(({ tag: its, contents }) =>
           its === tag && contents?.every((octet) => octet < 0x80) ? [contents.toString('latin1')] : [],
@@ -178,20 +184,14 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
     critical: never,
     write: (policies) =>
       der.sequence(...some(policies).map((policy) => der.sequence(der.objectIdentifier(policy)))),
-    read: (reader) => some(reader.listOf(readPolicyInformation)),
+    read: (reader) => someOf(reader, readPolicyInformation),
   },
   // 4.2.1.13. Each point is written as fullName [0] in distributionPoint [0].
   cRLDistributionPoints: {
     oid: '2.5.29.31',
     critical: never,
-    write: (uris) =>
-      der.sequence(
-        ...some(uris).map((uri) => {
-          const fullName = der.element(der.contextTag(0, 'constructed'), der.ia5String(uri, uriTag));
-          return der.sequence(der.element(der.contextTag(0, 'constructed'), fullName));
-        }),
-      ),
-    read: (reader) => some(reader.listOf(readDistributionPoint)).flat(),
+    write: (uris) => der.sequence(...some(uris).map((uri) => der.sequence(writeDistributionPointName(uri)))),
+    read: (reader) => someOf(reader, readDistributionPoint).flat(),
   },
   // 4.2.2.1
   authorityInfoAccess: {
@@ -203,22 +203,35 @@ const codecs: { readonly [N in ExtensionName]: Codec<NonNullable<Extensions[N]>>
       return der.sequence(...some([...ocsp.map(access(idAdOcsp)), ...caIssuers.map(access(idAdCaIssuers))]));
     },
     read: (reader) => {
-      const accesses = some(
-        reader.listOf((item) =>
-          item.sequence((inner) => ({ method: inner.objectIdentifier(), uris: readUri(inner) })),
-        ),
+      const accesses = someOf(reader, (item) =>
+        item.sequence((inner) => ({ method: inner.objectIdentifier(), uris: readUri(inner) })),
       );
       const urisOf = (method: string) =>
         accesses.filter((each) => each.method === method).flatMap(({ uris }) => uris);
       return { ocsp: urisOf(idAdOcsp), caIssuers: urisOf(idAdCaIssuers) };
     },
   },
+  // RFC 6960 4.2.2.2.1: NULL.
+  ocspNoCheck: {
+    oid: '1.3.6.1.5.5.7.48.1.5',
+    critical: never,
+    write: () => der.nullValue(),
+    read: (reader) => {
+      reader.null();
+      return true;
+    },
+  },
 };
 
 /** SIZE (1..MAX): these lists are left out, never empty. */
-function some<T>(items: readonly T[]): readonly T[] {
+function some<T>(items: readonly T[], offset?: number): readonly T[] {
   if (items.length > 0) return items;
-  throw new X509Error('X509_EXTENSION', 'RFC 5280 4.2.1', 'An extension that says nothing');
+  throw new X509Error('X509_EXTENSION', 'RFC 5280 4.2.1', 'An extension that says nothing', { offset });
+}
+
+function someOf<T>(reader: der.DerReader, read: (item: der.DerReader) => T): readonly T[] {
+  const { offset } = reader;
+  return some(reader.listOf(read), offset);
 }
 
 function readPolicyInformation(reader: der.DerReader): string {
@@ -229,16 +242,42 @@ function readPolicyInformation(reader: der.DerReader): string {
   });
 }
 
+export function writeAuthorityKeyIdentifier(keyIdentifier: Uint8Array): Buffer {
+  return der.sequence(der.element(der.contextTag(0, 'primitive'), keyIdentifier));
+}
+
+/** @returns The keyIdentifier field; the other two are passed over. */
+export function readAuthorityKeyIdentifier(reader: der.DerReader): Buffer | undefined {
+  return reader.sequence((inner) => {
+    const tag = der.contextTag(0, 'primitive');
+    const keyIdentifier = inner.optional(tag, () => inner.octetString(tag));
+    inner.optional(der.contextTag(1, 'constructed'), () => inner.any());
+    inner.optional(der.contextTag(2, 'primitive'), () => inner.integer(der.contextTag(2, 'primitive')));
+    return keyIdentifier;
+  });
+}
+
+const nameTag = der.contextTag(0, 'constructed');
+
+/** distributionPoint [0] with one URI as its fullName [0] (RFC 5280 4.2.1.13, 5.2.5). */
+export function writeDistributionPointName(uri: string): Buffer {
+  return der.element(nameTag, der.element(nameTag, der.ia5String(uri, uriTag)));
+}
+
+/** @returns The URIs of a distributionPoint [0] that comes next; `undefined` when there is none. */
+export function readDistributionPointName(reader: der.DerReader): string[] | undefined {
+  return reader.optional(nameTag, () =>
+    reader.constructed(
+      nameTag,
+      (name) => name.optional(nameTag, () => name.listOf(readUri, nameTag).flat()) ?? readUri(name),
+    ),
+  );
+}
+
 function readDistributionPoint(reader: der.DerReader): string[] {
-  const nameTag = der.contextTag(0, 'constructed');
   const reasonsTag = der.contextTag(1, 'primitive');
   return reader.sequence((point) => {
-    const uris = point.optional(nameTag, () =>
-      point.constructed(
-        nameTag,
-        (name) => name.optional(nameTag, () => name.listOf(readUri, nameTag).flat()) ?? readUri(name),
-      ),
-    );
+    const uris = readDistributionPointName(point);
     point.optional(reasonsTag, () => point.namedBits(reasonsTag));
     point.optional(der.contextTag(2, 'constructed'), () => point.any());
     return uris ?? [];
@@ -271,8 +310,7 @@ export function writeExtensions(extensions: Extensions): Buffer {
 function writeExtension<N extends ExtensionName>(name: N, value: Extensions[N]): Buffer[] {
   if (value === undefined || value === null) return [];
   const codec: Codec<NonNullable<Extensions[N]>> = codecs[name];
-  const critical = codec.critical(value) ? [der.boolean(true)] : [];
-  return [der.sequence(der.objectIdentifier(codec.oid), ...critical, der.octetString(codec.write(value)))];
+  return [extension(codec.oid, codec.critical(value), codec.write(value))];
 }
 
 /** @returns The extensions known here, and the object identifiers of critical ones that are not: such a certificate may not be relied on. */
@@ -280,26 +318,59 @@ export function readExtensions(reader: der.DerReader): {
   readonly extensions: Extensions;
   readonly unrecognizedCriticalExtensions: readonly string[];
 } {
-  const seen = new Set<string>();
   const extensions: Partial<Record<ExtensionName, unknown>> = {};
-  const unrecognizedCriticalExtensions: string[] = [];
-  reader.listOf((item) =>
-    item.sequence((inner) => {
-      const oid = inner.objectIdentifier();
-      const critical = inner.booleanDefaultFalse();
-      if (seen.has(oid)) throw new X509Error('X509_EXTENSION', 'RFC 5280 4.2', `${oid} comes twice`);
-      seen.add(oid);
-      const name = names.find((each) => codecs[each].oid === oid);
-      if (name === undefined) {
-        inner.octetString();
-        if (critical) unrecognizedCriticalExtensions.push(oid);
-        return;
-      }
-      // extnValue is an OCTET STRING around DER: read in place, so that offsets stay true.
-      const { read } = codecs[name];
-      extensions[name] = inner.constructed(der.tags.octetString, (value) => read(value, critical));
-    }),
-  );
+  const unrecognizedCriticalExtensions = readExtensionList(reader, (oid) => {
+    const name = names.find((each) => codecs[each].oid === oid);
+    if (name === undefined) return undefined;
+    return (value, critical) => {
+      extensions[name] = codecs[name].read(value, critical);
+    };
+  });
   // eslint-disable-next-line typescript/no-unsafe-type-assertion -- each value was read by the codec of its name
   return { extensions: extensions as Extensions, unrecognizedCriticalExtensions };
+}
+
+/**
+ * Extensions of anything that has them: certificates, CRLs and their entries, OCSP, time-stamps.
+ * @param readerOf Gives what reads the value of an extension; nothing for one that is not known.
+ * @param tag The tag of the list, where it is IMPLICIT.
+ * @returns Object identifiers of the critical ones that are not known.
+ */
+export function readExtensionList(
+  reader: der.DerReader,
+  readerOf: (oid: string) => ((value: der.DerReader, critical: boolean) => void) | undefined,
+  tag: number = der.tags.sequence,
+): string[] {
+  const seen = new Set<string>();
+  const unrecognizedCritical: string[] = [];
+  reader.listOf(
+    (item) =>
+      item.sequence((inner) => {
+        const { offset } = inner;
+        const oid = inner.objectIdentifier();
+        const critical = inner.booleanDefaultFalse();
+        if (seen.has(oid))
+          throw new X509Error('X509_EXTENSION', 'RFC 5280 4.2', `${oid} comes twice`, { offset });
+        seen.add(oid);
+        const read = readerOf(oid);
+        if (read) {
+          // extnValue is an OCTET STRING around DER: read in place, so that offsets stay true.
+          inner.constructed(der.tags.octetString, (value) => read(value, critical));
+          return;
+        }
+        inner.octetString();
+        if (critical) unrecognizedCritical.push(oid);
+      }),
+    tag,
+  );
+  return unrecognizedCritical;
+}
+
+/** One Extension (RFC 5280 4.1). @param value DER that goes into extnValue. */
+export function extension(oid: string, critical: boolean, value: Uint8Array): Buffer {
+  return der.sequence(
+    der.objectIdentifier(oid),
+    ...(critical ? [der.boolean(true)] : []),
+    der.octetString(value),
+  );
 }

@@ -75,13 +75,21 @@ function attribute(type: AttributeType, value = ''): Buffer {
 
 export function readName(reader: der.DerReader): Name {
   const { value, der: encoded } = reader.withBytes((outer) =>
-    outer.listOf((inner) => inner.setOf(readAttribute, der.tags.set)),
+    outer.listOf((inner): Rdn => ({
+      offset: inner.offset,
+      attributes: inner.setOf(readAttribute, der.tags.set),
+    })),
   );
   return {
     der: Buffer.from(encoded),
     rdns: value.map(toRdn),
     rfc4514: value.map(toText).toReversed().join(','),
   };
+}
+
+interface Rdn {
+  readonly offset: number;
+  readonly attributes: readonly Attribute[];
 }
 
 interface Attribute {
@@ -108,16 +116,18 @@ function readText(reader: der.DerReader): string | undefined {
   return undefined;
 }
 
-function toRdn(attributes: readonly Attribute[]): RelativeDistinguishedName {
+function toRdn({ offset, attributes }: Rdn): RelativeDistinguishedName {
   if (attributes.length === 0 || new Set(attributes.map(({ oid }) => oid)).size < attributes.length) {
-    throw new X509Error('X509_NAME', 'X.501 9.3', 'An RDN has attributes, each of another type');
+    throw new X509Error('X509_NAME', 'X.501 9.3', 'An RDN has attributes, each of another type', {
+      offset,
+    });
   }
   return Object.fromEntries(
     attributes.flatMap(({ type, text }) => (type && text !== undefined ? [[type, text]] : [])),
   );
 }
 
-function toText(attributes: readonly Attribute[]): string {
+function toText({ attributes }: Rdn): string {
   return attributes
     .map(({ oid, type, text, der: encoded }) => {
       const label = type ? attributeTypes[type].short : oid;

@@ -2,7 +2,7 @@
 import { X509Error } from './errors.ts';
 
 /** What the text holds, as its label says it (RFC 7468 section 4 and on). */
-export type PemLabel = 'CERTIFICATE';
+export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'X509 CRL';
 
 /** @returns Text with lines of 64 characters, ending in a line feed. */
 export function derToPem(label: PemLabel, der: Uint8Array): string {

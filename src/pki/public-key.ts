@@ -14,31 +14,34 @@ export interface SubjectPublicKey {
 
 /** @throws {X509Error} X509_KEY for a key that is broken, in a spelling that the standard forbids, or of a kind unknown to OpenSSL. */
 export function readSubjectPublicKeyInfo(reader: der.DerReader): SubjectPublicKey {
+  const { offset } = reader;
   const { value, der: subjectPublicKeyInfo } = reader.withBytes((outer) =>
     outer.sequence((inner) => ({ algorithm: readAlgorithmIdentifier(inner), key: inner.bitString() })),
   );
-  checkSpelling(value.algorithm, value.key);
+  checkSpelling(value.algorithm, value.key, offset);
   try {
     const publicKey = createPublicKey({ key: subjectPublicKeyInfo, format: 'der', type: 'spki' });
     return { subjectPublicKeyInfo, publicKey };
   } catch (cause) {
-    throw new X509Error('X509_KEY', 'RFC 5280 4.1.2.7', 'Not a usable public key', { cause });
+    throw new X509Error('X509_KEY', 'RFC 5280 4.1.2.7', 'Not a usable public key', { cause, offset });
   }
 }
 
 /** What OpenSSL would let through. */
-function checkSpelling({ oid, parameters }: AlgorithmIdentifier, key: Buffer): void {
+function checkSpelling({ oid, parameters }: AlgorithmIdentifier, key: Buffer, offset: number): void {
   if (oid === idEcPublicKey) {
     // Parameters spelled out let a forger choose the generator, and with it the private key of a known public key (CVE-2020-0601).
     if (parameters?.[0] !== der.tags.objectIdentifier) {
-      throw new X509Error('X509_KEY', 'RFC 5480 2.1.1', 'The curve of an EC key is named');
+      throw new X509Error('X509_KEY', 'RFC 5480 2.1.1', 'The curve of an EC key is named', { offset });
     }
     if (![0x02, 0x03, 0x04].includes(key[0] ?? 0)) {
-      throw new X509Error('X509_KEY', 'RFC 5480 2.2', 'An EC point is written uncompressed or compressed');
+      throw new X509Error('X509_KEY', 'RFC 5480 2.2', 'An EC point is written uncompressed or compressed', {
+        offset,
+      });
     }
   } else if (oid === rsaEncryption) {
     if (!parameters?.equals(der.nullValue())) {
-      throw new X509Error('X509_KEY', 'RFC 3279 2.3.1', 'The parameters of an RSA key are NULL');
+      throw new X509Error('X509_KEY', 'RFC 3279 2.3.1', 'The parameters of an RSA key are NULL', { offset });
     }
     der.decode(key, (reader) => reader.sequence((inner) => [inner.integer(), inner.integer()]));
   }
@@ -50,11 +53,15 @@ function checkSpelling({ oid, parameters }: AlgorithmIdentifier, key: Buffer): v
  * @returns 20 octets.
  */
 export function keyIdentifier(publicKey: KeyObject): Buffer {
-  const key = der.decode(publicKey.export({ format: 'der', type: 'spki' }), (reader) =>
+  return createHash('sha256').update(subjectPublicKeyBits(publicKey)).digest().subarray(0, 20);
+}
+
+/** Contents of the key's BIT STRING, without the octet that counts unused bits: what key identifiers and OCSP digest. */
+export function subjectPublicKeyBits(publicKey: KeyObject): Buffer {
+  return der.decode(publicKey.export({ format: 'der', type: 'spki' }), (reader) =>
     reader.sequence((inner) => {
       readAlgorithmIdentifier(inner);
       return inner.bitString();
     }),
   );
-  return createHash('sha256').update(key).digest().subarray(0, 20);
 }

@@ -76,7 +76,12 @@ export async function buildCertificate(template: CertificateTemplate, signer: Si
     template.subjectPublicKey.export({ format: 'der', type: 'spki' }),
     der.element(extensionsTag, writeExtensions(template.extensions)),
   );
-  return der.sequence(tbsCertificate, algorithm, der.bitString(await signer.sign(tbsCertificate)));
+  return signed(tbsCertificate, algorithm, signer);
+}
+
+/** What is signed, the algorithm, and the signature over it (RFC 5280 4.1.1). @returns DER of the SEQUENCE of the three. */
+export async function signed(tbs: Buffer, algorithm: Buffer, signer: Signer): Promise<Buffer> {
+  return der.sequence(tbs, algorithm, der.bitString(await signer.sign(tbs)));
 }
 
 function checkTemplate({ serialNumber, notBefore, notAfter, extensions }: CertificateTemplate): void {
@@ -115,6 +120,7 @@ export function readCertificate(reader: der.DerReader): Certificate {
   const { value, der: encoded } = reader.withBytes((outer) =>
     outer.sequence((inner) => {
       const tbs = inner.withBytes(readTbsCertificate);
+      const { offset } = inner;
       const algorithm = inner.withBytes(readAlgorithmIdentifier);
       // RFC 5280 4.1.1.2: the algorithm outside, which no signature covers, is the one inside.
       if (!algorithm.der.equals(tbs.value.algorithmDer)) {
@@ -122,6 +128,7 @@ export function readCertificate(reader: der.DerReader): Certificate {
           'X509_ALGORITHM',
           'RFC 5280 4.1.1.2',
           'The certificate names two signature algorithms',
+          { offset },
         );
       }
       const signature = inner.bitString();
@@ -135,15 +142,21 @@ export function readCertificate(reader: der.DerReader): Certificate {
 
 function readTbsCertificate(reader: der.DerReader) {
   return reader.sequence((inner) => {
+    const start = inner.offset;
     const version =
       inner.optional(versionTag, () => inner.constructed(versionTag, (field) => field.smallInteger())) ?? 0;
     // Version 1 is the default, hence not written; what version 2 added, unique identifiers, is out of use.
     if (version !== 0 && version !== 2) {
-      throw new X509Error('X509_VERSION', 'RFC 5280 4.1.2.1', 'A certificate is of version 3, or 1');
+      throw new X509Error('X509_VERSION', 'RFC 5280 4.1.2.1', 'A certificate is of version 3, or 1', {
+        offset: start,
+      });
     }
+    const serialNumberAt = inner.offset;
     const serialNumber = inner.integer();
     if (serialNumber.length > 21) {
-      throw new X509Error('X509_SERIAL_NUMBER', 'RFC 5280 4.1.2.2', 'A serial number has at most 20 octets');
+      throw new X509Error('X509_SERIAL_NUMBER', 'RFC 5280 4.1.2.2', 'A serial number has at most 20 octets', {
+        offset: serialNumberAt,
+      });
     }
     const algorithmDer = inner.withBytes(readAlgorithmIdentifier).der;
     const issuer = readName(inner);

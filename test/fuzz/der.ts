@@ -1,10 +1,20 @@
-/** Fuzzing of `src/pki`: valid certificates and CMS messages, broken in a random but repeatable way, must be judged and never bring the reader down. */
+/** Fuzzing of `src/pki`: valid messages of every kind, broken in a random but repeatable way, must be judged and never bring the reader down. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import {
   buildPath,
+  judgeCrl,
+  judgeOcspResponse,
+  judgeTimeStamp,
   parseCertificate,
+  parseCertificationRequest,
+  parseCrl,
+  parseOcspRequest,
+  parseOcspResponse,
   parseSignedData,
+  parseTimeStampRequest,
+  parseTimeStampResponse,
+  verifyPossession,
   verifySignature,
   verifySignerInfo,
 } from '../../src/pki/index.ts';
@@ -15,43 +25,86 @@ import { toDer, toTree, type Node } from '../pki/tree.ts';
 const maxMs = 1000;
 const at = new Date('2026-06-01T12:00:00Z');
 const contentDigest = createHash('sha256').update('content').digest();
+const messageImprint = { hashAlgorithm: 'sha256', hashedMessage: contentDigest } as const;
 
-const [root, ca, seal, detached, openssl] = ['root', 'ca', 'seal', 'detached', 'openssl'].map(read) as [
-  Buffer,
-  Buffer,
-  Buffer,
-  Buffer,
-  Buffer,
-];
-const corpus = [root, ca, seal, detached, openssl];
-const roots = [parseCertificate(root)];
-const intermediates = [parseCertificate(ca)];
+const files = {
+  root: read('root'),
+  ca: read('ca'),
+  seal: read('seal'),
+  detached: read('detached'),
+  openssl: read('openssl'),
+  authority: read('authority'),
+  leaf: read('leaf'),
+  request: read('request'),
+  crl: read('crl'),
+  ocspRequest: read('ocsp-request'),
+  ocspResponse: read('ocsp-response'),
+  timestampRequest: read('timestamp-request'),
+  timestampResponse: read('timestamp-response'),
+};
+const corpus = Object.values(files);
+const roots = [parseCertificate(files.root)];
+const intermediates = [parseCertificate(files.ca)];
+const authority = parseCertificate(files.authority);
+const leaf = parseCertificate(files.leaf);
+
 /** What was really signed: the only octets that may ever verify. */
-const signedCertificates = [root, ca, seal].map((each) => parseCertificate(each).tbsCertificate);
-const signedAttributes = [detached, openssl].map(
-  (each) => parseSignedData(each).signerInfo.signedAttributes.der,
-);
+const genuine = {
+  certificates: [files.root, files.ca, files.seal].map((each) => parseCertificate(each).tbsCertificate),
+  attributes: [files.detached, files.openssl].map(
+    (each) => parseSignedData(each).signerInfo.signedAttributes.der,
+  ),
+  request: parseCertificationRequest(files.request).certificationRequestInfo,
+  crl: parseCrl(files.crl).tbsCertList,
+  ocspResponse: basicOf(files.ocspResponse)?.tbsResponseData,
+  timestamp: parseTimeStampResponse(files.timestampResponse).token?.content,
+};
 
 function read(name: string): Buffer {
   const text = readFileSync(new URL(`../pki/vectors/${name}.pem`, import.meta.url), 'utf8');
   return Buffer.from(text.replace(/[^]*-----BEGIN.*|-----END.*/g, ''), 'base64');
 }
 
+function basicOf(octets: Buffer) {
+  const response = parseOcspResponse(octets);
+  return response.responseStatus === 'successful' ? response.basic : undefined;
+}
+
+/** Each reads and judges the octets as one kind of message. @returns whether they are one. */
+const judges: Readonly<Record<string, (octets: Buffer) => boolean>> = {
+  certificate: judgeCertificate,
+  'CMS message': judgeMessage,
+  'certification request': judgeRequest,
+  CRL: judgeList,
+  'OCSP request': (octets) => valueOrAppError(() => parseOcspRequest(octets)) !== undefined,
+  'OCSP response': judgeAnswer,
+  'time-stamp request': (octets) => valueOrAppError(() => parseTimeStampRequest(octets)) !== undefined,
+  'time-stamp response': judgeTimeStampResponse,
+};
+
+// What is to be broken holds as long as it is whole: otherwise the run would prove nothing.
+if (corpus.some((octets) => !Object.values(judges).some((judge) => judge(octets))))
+  throw new Error('A message of the corpus is of no kind');
+
 /**
- * Reads and judges mutated certificates and messages.
- * @param iterations How many mutations; each is read as a certificate and as a message.
+ * Reads and judges mutated messages.
+ * @param iterations How many mutations; each is read as a message of every kind.
  * @param seed Decides every mutation: the same seed repeats the same run.
  * @throws {Error} with seed, iteration and octets, when reading ends in anything but a value or an `AppError`, takes too long, or when
  * something is accepted that is not DER or was never signed.
  */
-export function fuzzPki(iterations: number, seed: number): { runs: number } {
+export function fuzzPki(iterations: number, seed: number): { runs: number; accepted: number } {
   const random = randomSource(seed);
+  let accepted = 0;
   for (let iteration = 0; iteration < iterations; iteration++) {
     const octets = mutate(random);
     const start = performance.now();
     try {
-      judgeCertificate(octets);
-      judgeMessage(octets);
+      for (const [kind, judge] of Object.entries(judges)) {
+        if (!judge(octets)) continue;
+        accepted++;
+        if (!toDer(toTree(octets)).equals(octets)) throw new Error(`A ${kind} that is not DER was accepted`);
+      }
       const took = performance.now() - start;
       if (took > maxMs) throw new Error(`It took ${took} ms`);
     } catch (cause) {
@@ -59,31 +112,62 @@ export function fuzzPki(iterations: number, seed: number): { runs: number } {
       throw new Error(`Fuzzing of src/pki failed: ${repeat}`, { cause });
     }
   }
-  return { runs: iterations };
+  return { runs: iterations, accepted };
 }
 
-function judgeCertificate(octets: Buffer): void {
+function judgeCertificate(octets: Buffer): boolean {
   const certificate = valueOrAppError(() => parseCertificate(octets));
-  if (!certificate) return;
-  if (!toDer(toTree(octets)).equals(octets)) throw new Error('A certificate that is not DER was accepted');
+  if (!certificate) return false;
   const result = buildPath(certificate, intermediates, roots, at);
-  if (result.ok && !signedCertificates.some((signed) => signed.equals(certificate.tbsCertificate))) {
+  if (result.ok && !genuine.certificates.some((signed) => signed.equals(certificate.tbsCertificate)))
     throw new Error('A path to a certificate that was never signed');
-  }
-  for (const algorithm of ['ecdsa-with-SHA256', 'sha256WithRSAEncryption', 'ES256'] as const) {
+  for (const algorithm of ['ecdsa-with-SHA256', 'sha256WithRSAEncryption', 'ES256'] as const)
     verifySignature(algorithm, certificate.publicKey, certificate.tbsCertificate, certificate.signature);
-  }
   buildPath(certificate, [certificate, ...intermediates], roots, at);
+  return true;
 }
 
-function judgeMessage(octets: Buffer): void {
+function judgeMessage(octets: Buffer): boolean {
   const signed = valueOrAppError(() => parseSignedData(octets));
-  if (!signed) return;
-  if (!toDer(toTree(octets)).equals(octets)) throw new Error('A message that is not DER was accepted');
+  if (!signed) return false;
   const { valid, signerCertificate } = verifySignerInfo(signed, contentDigest);
-  const isOriginal = signedAttributes.some((each) => each.equals(signed.signerInfo.signedAttributes.der));
+  const isOriginal = genuine.attributes.some((each) => each.equals(signed.signerInfo.signedAttributes.der));
   if (valid && !isOriginal) throw new Error('A seal over attributes that were never signed');
   if (signerCertificate) buildPath(signerCertificate, signed.certificates, roots, at);
+  return true;
+}
+
+function judgeRequest(octets: Buffer): boolean {
+  const request = valueOrAppError(() => parseCertificationRequest(octets));
+  if (request && verifyPossession(request) && !request.certificationRequestInfo.equals(genuine.request))
+    throw new Error('A certification request that was never signed');
+  return request !== undefined;
+}
+
+function judgeList(octets: Buffer): boolean {
+  const crl = valueOrAppError(() => parseCrl(octets));
+  if (crl && judgeCrl(crl, leaf, authority, at).status !== 'unknown' && !crl.tbsCertList.equals(genuine.crl))
+    throw new Error('A list that was never signed');
+  return crl !== undefined;
+}
+
+function judgeAnswer(octets: Buffer): boolean {
+  const response = valueOrAppError(() => parseOcspResponse(octets));
+  if (response?.responseStatus !== 'successful') return response !== undefined;
+  const { basic } = response;
+  const verdict = judgeOcspResponse(basic, leaf.serialNumber, { issuer: authority, at });
+  if (!verdict.problem && !(genuine.ocspResponse && basic.tbsResponseData.equals(genuine.ocspResponse)))
+    throw new Error('An answer that was never signed');
+  return true;
+}
+
+function judgeTimeStampResponse(octets: Buffer): boolean {
+  const response = valueOrAppError(() => parseTimeStampResponse(octets));
+  if (!response?.token) return response !== undefined;
+  const { valid } = judgeTimeStamp(response.token, { messageImprint });
+  if (valid && !(genuine.timestamp && response.token.content.equals(genuine.timestamp)))
+    throw new Error('A time-stamp that was never signed');
+  return true;
 }
 
 function valueOrAppError<T>(parse: () => T): T | undefined {

@@ -1,5 +1,5 @@
 /** What the tests of this room need: keys, a small authority, OpenSSL, and the outside of files. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,6 +28,12 @@ export const during = new Date('2026-06-01T12:00:00Z');
 /** Runs OpenSSL; its complaint is the message of the error. */
 export function openssl(...args: string[]): string {
   return execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Everything that OpenSSL says, whether it succeeds or not: some of its commands exit with 0 on a bad signature. */
+export function opensslSays(...args: string[]): string {
+  const { stdout, stderr } = spawnSync('openssl', args, { encoding: 'utf8' });
+  return stdout + stderr;
 }
 
 /** A folder that goes away with the test. */
