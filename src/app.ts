@@ -195,7 +195,16 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
         redirectUri: `${config.issuer}${UPSTREAM_RETURN_PATH}`,
       }),
     );
-    const organisations = createOrganisations({ db, clock, audit });
+    const organisations = createOrganisations({
+      db,
+      clock,
+      audit,
+      facts: {
+        serviceExists: async (name) =>
+          (await portals.find(name)) !== undefined || resources.find(name) !== undefined,
+        unitOfSeal: (q, sealId) => seals.registry.unitOf(q, sealId),
+      },
+    });
     const identity = createIdentity({
       db,
       clock,
@@ -219,7 +228,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       authorities: authorities.all,
       upstreams,
       onMerge: [moveSubjects, moveReleases, organisations.moveMemberships],
-      onClose: [eraseConsents],
+      onClose: [eraseConsents, organisations.mandates.revokeOfAgent],
     });
     const means = {
       proofing: Math.max(identity.proofing.attainable, ...upstreams.map(({ attainable }) => attainable)),

@@ -61,8 +61,35 @@ export interface AuditEvents {
   'portal.secret-issued': { othersExpireAfter: number | null };
   'resource.registered': { tokenFormat: string; tokenSeconds: number };
   'organisation.founded': { unifiedSocialCreditCode: string };
-  'unit.created': { organisationId: string };
-  'membership.granted': { accountId: string; role: string };
+  'organisation.state-changed': { state: string };
+  /** Somebody asked for what they have no right to. `member`: they hold some role in the organisation. */
+  'organisation.refused': { right: string; unitId: string | null; member: boolean };
+  'unit.created': { organisationId: string; parentId: string | null };
+  'unit.renamed': { organisationId: string };
+  'unit.moved': { organisationId: string; parentId: string | null };
+  'unit.closed': { organisationId: string };
+  'membership.granted': { membershipId: string; organisationId: string; accountId: string; role: string };
+  'membership.ended': {
+    membershipId: string;
+    organisationId: string;
+    accountId: string;
+    role: string;
+    reason: 'ended' | 'given-up' | 'replaced' | 'unit-closed' | 'dissolved' | 'merged' | 'separate-duties';
+  };
+  'mandate.granted': {
+    organisationId: string;
+    unitId: string | null;
+    agentId: string;
+    services: readonly string[];
+    seals: readonly string[];
+    validFrom: string;
+    validTo: string;
+  };
+  'mandate.revoked': {
+    organisationId: string;
+    reason: 'revoked' | 'given-up' | 'unit-closed' | 'dissolved' | 'account-closed' | 'separate-duties';
+  };
+  'mandate.used': { organisationId: string; service: string | null; sealId: string | null };
   'key.generated': {
     owner: string;
     purpose: string;

@@ -1,6 +1,6 @@
 /** The claims that leave: read when somebody asks for them, and no more than is asked for. */
 import type { Account, Identity } from '../identity/index.ts';
-import type { Organisations } from '../organisations/index.ts';
+import type { Membership, Organisations } from '../organisations/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Portal } from '../portals/index.ts';
 import {
@@ -44,6 +44,12 @@ export function createClaims(parts: {
 }): Claims {
   const { identity, organisations, clock } = parts;
 
+  /** Of a suspended organisation nothing is said. */
+  async function activeMemberships(accountId: string): Promise<Membership[]> {
+    const all = await organisations.membershipsOf(accountId);
+    return all.filter(({ organisation }) => organisation.state === 'active');
+  }
+
   async function about(account: Account, names: Iterable<string>): Promise<About> {
     const needs = new Set<string | undefined>(
       [...names].map((name) =>
@@ -53,7 +59,7 @@ export function createClaims(parts: {
     const [person, address, memberships] = await Promise.all([
       needs.has('person') ? identity.persons.person(account.id) : undefined,
       needs.has('address') ? identity.addresses.of(account.id) : undefined,
-      needs.has('memberships') ? organisations.membershipsOf(account.id) : undefined,
+      needs.has('memberships') ? activeMemberships(account.id) : undefined,
     ]);
     return { account, person, address, memberships };
   }

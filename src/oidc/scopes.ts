@@ -107,7 +107,7 @@ export const PERSONAL_CLAIMS: Readonly<Record<string, PersonalClaim>> = {
   },
   organisations: {
     shown: ({ memberships = [] }) =>
-      [...new Set(memberships.map(({ unit }) => unit.organisation.name))].join('、') || undefined,
+      [...new Set(memberships.map(({ organisation }) => organisation.name))].join('、') || undefined,
     needs: 'memberships',
   },
 };
@@ -171,10 +171,10 @@ export function furtherClaimsOf(about: About, idNumberHash: string | undefined):
     ...(memberships === undefined || memberships.length === 0
       ? {}
       : {
-          organisations: memberships.map(({ unit, role }) => ({
-            unified_social_credit_code: unit.organisation.unifiedSocialCreditCode,
-            name: unit.organisation.name,
-            unit: unit.name,
+          organisations: memberships.map(({ organisation, unit, role }) => ({
+            unified_social_credit_code: organisation.unifiedSocialCreditCode,
+            name: organisation.name,
+            ...(unit === undefined ? {} : { unit: unit.name }),
             role,
           })),
         }),

@@ -15,3 +15,38 @@ function checkValue(first17: string): number {
   const sum = WEIGHTS.reduce((total, weight, i) => total + weight * ALPHABET.indexOf(first17.charAt(i)), 0);
   return (31 - (sum % 31)) % 31;
 }
+
+export const ORGANISATION_KINDS = [
+  'government',
+  'institution',
+  'mass-organisation',
+  'social-organisation',
+  'enterprise',
+  'individual-business',
+  'cooperative',
+  'other',
+] as const;
+export type OrganisationKind = (typeof ORGANISATION_KINDS)[number];
+
+/** Section 4.2 and 4.3: the department that registers, and the kind within it. */
+const KINDS: Readonly<Record<string, OrganisationKind>> = {
+  '11': 'government',
+  '12': 'institution',
+  '13': 'mass-organisation',
+  '51': 'social-organisation',
+  '52': 'social-organisation',
+  '53': 'social-organisation',
+  '91': 'enterprise',
+  '92': 'individual-business',
+  '93': 'cooperative',
+};
+
+/** What kind of organisation a code is issued to. */
+export function kindOf(code: string): OrganisationKind {
+  return KINDS[code.slice(0, 2)] ?? 'other';
+}
+
+/** The division (GB/T 2260) whose authority registered the organisation: places 3 to 8. */
+export function divisionOf(code: string): string {
+  return code.slice(2, 8);
+}

@@ -5,6 +5,9 @@ export type IdPrefix =
   | 'acc'
   | 'org'
   | 'unit'
+  | 'mbr'
+  | 'mdt'
+  | 'use'
   | 'key'
   | 'cert'
   | 'seal'
@@ -25,6 +28,8 @@ export type Id<P extends IdPrefix> = `${P}_${string}`;
 export type AccountId = Id<'acc'>;
 export type OrganisationId = Id<'org'>;
 export type UnitId = Id<'unit'>;
+export type MembershipId = Id<'mbr'>;
+export type MandateId = Id<'mdt'>;
 export type KeyId = Id<'key'>;
 export type CertificateId = Id<'cert'>;
 export type SealId = Id<'seal'>;

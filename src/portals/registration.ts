@@ -1,7 +1,7 @@
 /** The form of a registration: what a portal says of itself, checked as a whole. Pure. */
 import { z } from 'zod';
 import { PROFILES } from './profiles.ts';
-import { isRegion } from './regions.ts';
+import { isRegion } from '../platform/regions.ts';
 
 /** Names end up on pages and in certificates, which have room for 64 letters (RFC 5280, appendix A.1). */
 const name = z.string().trim().min(1).max(64);

@@ -4,7 +4,7 @@ import type { AuditLog } from '../audit/index.ts';
 import type { Custody } from '../custody/index.ts';
 import type { Unit } from '../organisations/index.ts';
 import type { Clock } from '../platform/clock.ts';
-import { isUniqueViolation, type Db } from '../platform/db/db.ts';
+import { isUniqueViolation, type Db, type Queryable } from '../platform/db/db.ts';
 import { newId, type CertificateId, type KeyId, type SealId, type UnitId } from '../platform/ids.ts';
 import type { Certificates } from './certificates.ts';
 import { drawRoundSeal, type GlyphSource } from './drawing/index.ts';
@@ -30,6 +30,8 @@ export interface SealRegistry {
   register(request: { unit: Unit; name: string }, actor: string): Promise<Seal>;
   find(id: string): Promise<Seal | undefined>;
   findByCertificate(fingerprint: Uint8Array): Promise<Seal | undefined>;
+  /** The unit whose seal it is, asked in a transaction where one is open. */
+  unitOf(q: Queryable, id: SealId): Promise<UnitId | undefined>;
   ofUnits(unitIds: readonly UnitId[]): Promise<Seal[]>;
   /** The registered drawing, the one source of every picture of the seal. */
   drawing(id: SealId): Promise<Drawing>;
@@ -149,6 +151,11 @@ export function createSealRegistry(parts: {
         [fingerprint],
       );
       return row && toSeal(row);
+    },
+
+    async unitOf(q, id) {
+      const [row] = await q.query<{ unit_id: UnitId }>('SELECT unit_id FROM seals WHERE id = $1', [id]);
+      return row?.unit_id;
     },
 
     async ofUnits(unitIds) {

@@ -23,7 +23,7 @@ async function fill(): Promise<void> {
         type: 'unit.created',
         actor: 'system',
         subject: `unit_${i}`,
-        detail: { organisationId: 'org_1' },
+        detail: { organisationId: 'org_1', parentId: null },
       }),
     );
   }
@@ -49,7 +49,7 @@ describe('the audit log', () => {
           type: 'unit.created',
           actor: 'system',
           subject: 'unit_x',
-          detail: { organisationId: 'org_1' },
+          detail: { organisationId: 'org_1', parentId: null },
         });
         throw new Error('no');
       })
@@ -66,7 +66,7 @@ describe('the audit log', () => {
             type: 'unit.created',
             actor: 'system',
             subject: `unit_${i}`,
-            detail: { organisationId: 'org_1' },
+            detail: { organisationId: 'org_1', parentId: null },
           }),
         ),
       ),

@@ -628,7 +628,9 @@ const exported = z.strictObject({
     }),
   ),
   portalNumbers: z.array(z.strictObject({ sector: z.string(), sub: z.string(), since: moment })),
-  organisations: z.array(z.strictObject({ organisation: z.string(), unit: z.string(), role: z.string() })),
+  organisations: z.array(
+    z.strictObject({ organisation: z.string(), unit: z.string().optional(), role: z.string() }),
+  ),
   sealings: z.array(z.looseObject({ id: z.string(), sealId: z.string(), state: z.string() })),
   misuseReports: z.array(
     z.strictObject({

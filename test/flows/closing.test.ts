@@ -31,6 +31,7 @@ const ERASED = [
 ];
 /** Tables that keep its id, beside closed words, digests and ids of others: no name, no number. */
 const KEPT = [
+  'memberships_ended',
   'logout_outbox',
   'misuse_reports',
   'pairwise_subjects',

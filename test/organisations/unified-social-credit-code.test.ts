@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { isUnifiedSocialCreditCode } from '../../src/organisations/index.ts';
+import { divisionOf, kindOf } from '../../src/organisations/unified-social-credit-code.ts';
 
 test.each(['91350100M000100Y43', '91350100ARUJWX97A0'])('accepts %s, whose check sign is right', (code) => {
   expect(isUnifiedSocialCreditCode(code)).toBe(true);
@@ -32,4 +33,17 @@ test('refuses every single wrong digit of a valid code', () => {
           isUnifiedSocialCreditCode(valid.slice(0, i) + sign + valid.slice(i + 1)),
           `${sign} at ${i}`,
         ).toBe(false);
+});
+
+test.each([
+  ['11330000MADEMY001J', 'government', '330000'],
+  ['12110000MADEMY001R', 'institution', '110000'],
+  ['52440000MADEMY0016', 'social-organisation', '440000'],
+  ['91350100M000100Y43', 'enterprise', '350100'],
+  ['92330106MADEMY0013', 'individual-business', '330106'],
+  ['93330106MADEMY0010', 'cooperative', '330106'],
+  ['Y1330106MADEMY001G', 'other', '330106'],
+])('reads in %s what kind of organisation it is issued to, and where', (code, kind, division) => {
+  expect(isUnifiedSocialCreditCode(code)).toBe(true);
+  expect([kindOf(code), divisionOf(code)]).toEqual([kind, division]);
 });

@@ -3,8 +3,12 @@ import { createSecretKey, randomBytes } from 'node:crypto';
 import { createAuditLog, type AuditLog } from '../../src/audit/index.ts';
 import { createCustody, PROVIDER, type Custody } from '../../src/custody/index.ts';
 import type { Db } from '../../src/platform/db/db.ts';
+import type { MandateFacts } from '../../src/organisations/index.ts';
 import { TestClock } from './clock.ts';
 import { openMigrated } from './databases.ts';
+
+/** Neither portals nor seals. */
+export const NO_FACTS: MandateFacts = { serviceExists: async () => false, unitOfSeal: async () => undefined };
 
 export interface Rooms {
   readonly db: Db;

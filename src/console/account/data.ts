@@ -57,9 +57,9 @@ async function held(
       })),
       consents: agreements.map(({ clientId, ...agreement }) => ({ portal: clientId, ...agreement })),
       portalNumbers: subjects,
-      organisations: memberships.map(({ unit, role }) => ({
-        organisation: unit.organisation.name,
-        unit: unit.name,
+      organisations: memberships.map(({ organisation, unit, role }) => ({
+        organisation: organisation.name,
+        unit: unit?.name,
         role,
       })),
       sealings: sealings.map(({ clientId, ...sealing }) => ({ portal: clientId, ...sealing })),

@@ -1,0 +1,26 @@
+import { AppError } from '../platform/errors.ts';
+
+export class OrganisationError extends AppError<
+  | 'CREDIT_CODE_INVALID'
+  | 'REGION_UNKNOWN'
+  | 'ORGANISATION_EXISTS'
+  | 'NOT_FOUND_HERE'
+  | 'ORGANISATION_NOT_ACTIVE'
+  | 'ORGANISATION_DISSOLVED'
+  | 'UNIT_EXISTS'
+  | 'UNIT_CLOSED'
+  | 'UNIT_IN_USE'
+  | 'UNIT_CYCLE'
+  | 'TREE_BEYOND_LIMITS'
+  | 'NOT_PERMITTED'
+  | 'ROLE_PLACE'
+  | 'ROLE_HELD'
+  | 'ROLE_FOR_ONESELF'
+  | 'TWO_PERSONS_NEEDED'
+  | 'DUTIES_SEPARATE'
+  | 'MANDATE_PERIOD'
+  | 'MANDATE_EMPTY'
+  | 'MANDATE_SERVICE_UNKNOWN'
+  | 'MANDATE_SEAL_UNKNOWN'
+  | 'AUTHORITY_MISSING'
+> {}
