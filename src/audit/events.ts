@@ -98,6 +98,18 @@ export interface AuditEvents {
     publicKeyDigest: string;
   };
   'key.destroyed': { owner: string };
+  /** An act that needs two persons. The digest is that of its canonical JSON. */
+  'act.requested': { act: string; scope: string; digest: string; approvals: number; expiresAt: string };
+  'act.approved': { act: string; scope: string; digest: string };
+  'act.refused': { act: string; scope: string; digest: string };
+  'act.withdrawn': { act: string; scope: string; digest: string };
+  'act.executed': {
+    act: string;
+    scope: string;
+    digest: string;
+    requestedBy: string;
+    approvers: readonly string[];
+  };
   'data-key.introduced': Record<string, never>;
   'data-key.emptied': Record<string, never>;
   'token-key.changed': { alg: string; state: string };

@@ -23,7 +23,8 @@ export type IdPrefix =
   | 'lnk'
   | 'upl'
   | 'proc'
-  | 'rcv';
+  | 'rcv'
+  | 'act';
 export type Id<P extends IdPrefix> = `${P}_${string}`;
 export type AccountId = Id<'acc'>;
 export type OrganisationId = Id<'org'>;
@@ -37,6 +38,8 @@ export type SealingId = Id<'slg'>;
 export type DeviceId = Id<'dev'>;
 /** A report of misuse. */
 export type ReportId = Id<'rep'>;
+/** An act that needs two persons. */
+export type ActId = Id<'act'>;
 /** Evidence of one proofing. */
 export type EvidenceId = Id<'prf'>;
 
