@@ -123,9 +123,11 @@ function toLanguage(code: string, catalogue: unknown, timeZone: string | undefin
     day: 'numeric',
     hour: '2-digit',
     minute: '2-digit',
-    timeZoneName: 'short',
     timeZone,
   });
+  const zones = new Intl.DateTimeFormat(code, { timeZoneName: 'short', timeZone });
+  const zoneAt = (at: Date) =>
+    zones.formatToParts(at).find(({ type }) => type === 'timeZoneName')?.value ?? '';
   const times = new Intl.DateTimeFormat(code, {
     hour: '2-digit',
     minute: '2-digit',
@@ -134,7 +136,8 @@ function toLanguage(code: string, catalogue: unknown, timeZone: string | undefin
   });
   return {
     code,
-    date: (at) => dates.format(at),
+    date: (at) =>
+      fill(messages.get('date.zoned') ?? '{date} {zone}', { date: dates.format(at), zone: zoneAt(at) }),
     time: (at) => times.format(at),
     name: messages.get('language.name') ?? code,
     direction,

@@ -32,6 +32,8 @@ export function closingPages({ router, door, organisations, closeAccount }: Subj
         return render(ctx, person, [{ field: 'word', key: 'error.closeWord', params: { word } }]);
       if ((await organisations.membershipsOf(person.account.id)).length > 0) return render(ctx, person);
       await closeAccount(person.account.id);
+      // The session has ended with the account.
+      delete ctx.state.lifetime;
       door.render(ctx, 'account-closed', '/', {});
     }),
   );
