@@ -205,7 +205,14 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
       identifier: phoneOf(n),
       password: PASSWORD,
     });
-    await installation.identity.signedIn({ accountId, factors: { pwd: 0 }, clientId: 'scale' });
+    const account = await installation.identity.account(accountId);
+    if (!account) throw new Error(`account ${n} is not there`);
+    await installation.identity.signedIn({
+      account,
+      factors: { pwd: 0 },
+      clientId: 'scale',
+      arrival: { cookie: undefined, address: '192.0.2.1', userAgent: '', language: 'zh-CN' },
+    });
     equal(accountId, installation.accountId(n));
   },
   async 'the same, less the hash'(installation, n) {

@@ -56,6 +56,7 @@ import { openPglite } from './platform/db/pglite.ts';
 import { loadAssets } from './platform/http/assets.ts';
 import { createClientAddress } from './platform/http/client-address.ts';
 import type { RequestState } from './platform/http/context.ts';
+import { createCookieKeys } from './platform/http/cookie-keys.ts';
 import { answerDirectly } from './platform/http/direct.ts';
 import { answerErrors, observe } from './platform/http/edge.ts';
 import { createForms } from './platform/http/forms.ts';
@@ -332,7 +333,8 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       if (await identity.personalData.close(accountId)) await oidc.endEverything(accountId);
     }
 
-    const koa = new Koa<RequestState>({ keys: [...secrets.cookieKeys] });
+    const koa = new Koa<RequestState>();
+    koa.keys = createCookieKeys(secrets.cookieKeys);
     koa.silent = true;
     speakFor(config.issuer, koa);
     const addressOf = createClientAddress(config.trustedProxies);

@@ -66,6 +66,11 @@ export interface Accounts {
   setState(accountId: string, state: 'active' | 'locked', actor: string): Promise<void>;
   /** The account, if it exists and is active. */
   account(id: string): Promise<Account | undefined>;
+  /**
+   * What a statement finds an identifier by: `kind = $1 AND blind_index = ANY($2)`. A text that is no identifier has some too, which
+   * find nothing.
+   */
+  keysOf(identifier: string): [kind: IdentifierKind, blindIndexes: readonly Uint8Array[]];
   /** The active account that an identifier leads to. A text that is no identifier costs the same look-up. */
   find(identifier: string): Promise<AccountId | undefined>;
   /** The active account to whose holder an address was shown to belong. The work is the same whether there is one. */
@@ -302,6 +307,11 @@ export function createAccounts(parts: {
         methods: first.methods,
         password: standsAlone === null || since === null ? undefined : { standsAlone, since },
       };
+    },
+
+    keysOf(text) {
+      const identifier = parseIdentifier(text) ?? NOBODY;
+      return [identifier.kind, blindIndex.all(indexed(identifier))];
     },
 
     async find(text) {

@@ -3,10 +3,10 @@ import type { AuditLog } from '../audit/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { DataKeys } from '../platform/data-keys.ts';
 import type { Db, Queryable } from '../platform/db/db.ts';
-import type { AccountId } from '../platform/ids.ts';
+import type { AccountId, DeviceId } from '../platform/ids.ts';
 import { createAddresses, type Addresses } from './addresses.ts';
 import { createContacts, type Contacts } from './contacts.ts';
-import { createAccounts, type Accounts } from './accounts.ts';
+import { createAccounts, type Account, type Accounts } from './accounts.ts';
 import { amrOf, methodsOf, type Factors } from './assurance.ts';
 import { createOneTimeCodes, type OneTimeCodes } from './credentials/one-time-codes.ts';
 import { createCrossDevice, type CrossDevice } from './credentials/cross-device.ts';
@@ -26,7 +26,7 @@ import { createPersonalData, type PersonalData } from './personal-data.ts';
 import type { MessageSender } from './messages/messages.ts';
 import { createNotices } from './notices.ts';
 import { createRecovery, type Recovery } from './recovery.ts';
-import { createDevices, type Devices } from './protection/devices.ts';
+import { createDevices, type Arrival, type Devices } from './protection/devices.ts';
 import { parseIdentifier } from './identifiers.ts';
 import type { ProofingAuthority } from './proofing/authority.ts';
 import { createPersons, type Persons } from './proofing/persons.ts';
@@ -36,7 +36,7 @@ import { createProofing, type Proofing } from './proofing/proofing.ts';
 export const RECOVERY_STOP_PATH = '/recovery/stop';
 
 /** What other parts of the room need of accounts, and nobody outside it. */
-type Inside = 'open' | 'openWithoutIdentifier' | 'absorb' | 'assign' | 'withdraw' | 'lock';
+type Inside = 'keysOf' | 'open' | 'openWithoutIdentifier' | 'absorb' | 'assign' | 'withdraw' | 'lock';
 
 export interface Identity extends Omit<Accounts, Inside> {
   readonly passwords: Passwords;
@@ -72,11 +72,16 @@ export interface Identity extends Omit<Accounts, Inside> {
   /** Records how sure it is who the holder is, as an operator says: 0 nothing checked, 4 in person. */
   recordProofing: Persons['attest'];
   /**
-   * Records that a person has signed in.
+   * Records that a person has signed in, and where: their device is known from then on.
    * @param signIn.factors What they have shown for it.
-   * @returns sequence number of the audit entry.
+   * @returns sequence number of the audit entry; the device and its cookie, as `devices.remember` gives them.
    */
-  signedIn(signIn: { accountId: string; factors: Factors; clientId: string }): Promise<number>;
+  signedIn(signIn: {
+    account: Account;
+    factors: Factors;
+    clientId: string;
+    arrival: Arrival;
+  }): Promise<{ readonly entry: number; readonly device: DeviceId; readonly cookie: string | undefined }>;
 }
 
 export function createIdentity(parts: {
@@ -111,10 +116,10 @@ export function createIdentity(parts: {
   const { audit } = notices;
   const told = { ...parts, audit };
   const inside = createAccounts({ ...told, channels: messages.channels });
-  const { open, openWithoutIdentifier, absorb, assign: _assign, ...rest } = inside;
+  const { open, openWithoutIdentifier, absorb, keysOf: _keysOf, assign: _assign, ...rest } = inside;
   const { withdraw: _withdraw, lock: _lock, ...accounts } = rest;
   const policy = parts.passwordPolicy ?? createPasswordPolicy({ context: [parts.serviceName] });
-  const passwords = createPasswords({ ...told, hasher: parts.passwords, policy, accounts });
+  const passwords = createPasswords({ ...told, hasher: parts.passwords, policy, accounts: inside });
   const oneTimeCodes = createOneTimeCodes(parts);
   const recovery = createRecovery({
     db,
@@ -127,7 +132,7 @@ export function createIdentity(parts: {
   });
   const persons = createPersons({ ...told, onMerge: [absorb, ...(parts.onMerge ?? [])] });
 
-  const devices = createDevices({ ...told, account: accounts.account });
+  const devices = createDevices(told);
   const passkeys = createPasskeys({ ...told, accounts: inside, authorities: parts.passkeyAuthorities });
   const addresses = createAddresses(parts);
 
@@ -197,18 +202,18 @@ export function createIdentity(parts: {
       return { accountId, method: 'pwd', at: clock.now() };
     },
 
-    async signedIn({ accountId, factors, clientId }) {
+    signedIn({ account, factors, clientId, arrival }) {
       const shown = methodsOf(factors);
-      const { entry } = await db.transaction(async (tx) => {
-        await recovery.refute(tx, accountId, shown);
-        return audit.record(tx, {
-          type: 'account.signed-in',
-          actor: accountId,
-          subject: accountId,
-          detail: { amr: amrOf(shown), clientId },
-        });
+      const about = { actor: account.id, subject: account.id };
+      return db.transaction(async (tx) => {
+        await recovery.refute(tx, account.id, shown);
+        const { id, isNew, cookie } = await devices.remember(tx, account, arrival);
+        const recorded = await audit.recordAll(tx, [
+          ...(isNew ? [{ ...about, type: 'account.device-added' as const, detail: { deviceId: id } }] : []),
+          { ...about, type: 'account.signed-in', detail: { amr: amrOf(shown), clientId } },
+        ]);
+        return { entry: recorded.at(-1)?.entry.seq ?? 0, device: id, cookie };
       });
-      return entry.seq;
     },
   };
 }

@@ -2,7 +2,7 @@
  * Tells the holder of an account, at every address that was shown to be theirs, what happens to it. It is told by who records it: nothing of
  * this kind can be recorded and not told.
  */
-import type { AuditEventType, AuditLog } from '../audit/index.ts';
+import type { AuditEvent, AuditEventType, AuditLog } from '../audit/index.ts';
 import { createCipher } from '../platform/cipher.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { DataKeys } from '../platform/data-keys.ts';
@@ -86,15 +86,22 @@ export function createNotices(parts: {
       );
   };
 
+  async function tellOf(tx: Queryable, { type, subject, detail }: AuditEvent<AuditEventType>): Promise<void> {
+    const kind = TOLD[type];
+    if (kind !== undefined) await tell(tx, subject, kind, 'left' in detail ? { left: detail.left } : {});
+  }
+
   return {
     tell,
     audit: {
       ...audit,
       async record(tx, event) {
-        const kind = TOLD[event.type];
-        if (kind !== undefined)
-          await tell(tx, event.subject, kind, 'left' in event.detail ? { left: event.detail.left } : {});
+        await tellOf(tx, event);
         return audit.record(tx, event);
+      },
+      async recordAll(tx, events) {
+        for (const event of events) await tellOf(tx, event);
+        return audit.recordAll(tx, events);
       },
     },
   };

@@ -13,6 +13,7 @@ import type {
 } from 'oidc-provider';
 import { errors } from 'oidc-provider';
 import { LADDER, type Assurable } from '../identity/index.ts';
+import type { CookieKeys } from '../platform/http/cookie-keys.ts';
 import { PROFILES, type Portal, type Profile } from '../portals/index.ts';
 import { addScopes, applyAgreement, type Agreement } from './consents.ts';
 import { RICH_TYPES, validateRich } from './rich-requests.ts';
@@ -60,7 +61,7 @@ const ENCRYPTION = {
 
 export interface ConfigurationParts {
   readonly issuer: string;
-  readonly cookieKeys: readonly string[];
+  readonly cookieKeys: CookieKeys;
   /** 32 bytes, shared by every process: makes the nonces of RFC 9449, section 8. */
   readonly dpopNonceSecret: Buffer;
   readonly languages: readonly string[];
@@ -212,7 +213,7 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       requestObjectEncryptionEncValues: [],
     } as NonNullable<Configuration['enabledJWA']>,
     cookies: {
-      keys: [...parts.cookieKeys],
+      keys: parts.cookieKeys,
       names: {
         session: secure ? '__Host-yx_session' : 'yx_session',
         interaction: 'yx_interaction',

@@ -11,6 +11,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Config } from '../platform/config.ts';
 import type { Db } from '../platform/db/db.ts';
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
+import { createCookieKeys } from '../platform/http/cookie-keys.ts';
 import type { DirectHandler } from '../platform/http/direct.ts';
 import type { Forms } from '../platform/http/forms.ts';
 import { speakFor } from '../platform/http/origin.ts';
@@ -147,6 +148,7 @@ export interface Generations {
 export function createGenerations(parts: GenerationParts): Generations {
   const { config, secrets, store, clock, portals, resources, pages, logger, means } = parts;
   const apiUri = apiResource(config.issuer);
+  const cookieKeys = createCookieKeys(secrets.cookieKeys);
   const now = () => Math.floor(clock.now().getTime() / 1000);
   const records = createRecords({ store, cipher: createStoreCipher(secrets.dataKeys) });
   const subjects = createSubjects({ ...parts, mergedInto: parts.identity.persons.mergedInto });
@@ -235,7 +237,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       config.issuer,
       toConfiguration({
         issuer: config.issuer,
-        cookieKeys: secrets.cookieKeys,
+        cookieKeys,
         // A nonce made by a process with another current key is answered with a new one (RFC 9449, section 8), as one too old is.
         dpopNonceSecret: deriveKey(secrets.dataKeys.current.secret, 'dpop-nonce').export(),
         languages: parts.languages,
@@ -389,7 +391,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       },
       keys,
       {
-        cookieKeys: secrets.cookieKeys,
+        cookieKeys,
         sessionCookie: provider.cookieName('session'),
       },
     );

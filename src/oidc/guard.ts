@@ -36,8 +36,14 @@ export interface Guard {
   knowsDevice(ctx: Context, target: Target): Promise<boolean>;
   /** Why a sign-in to the account from where this request comes is unusual; usually for no reason. */
   signsOf(ctx: Context, accountId: AccountId): Promise<readonly Sign[]>;
-  /** When a sign-in is finished: remembers the device, and tells the account's owner of one that is new. @returns the device. */
-  remember(ctx: Context, accountId: AccountId): Promise<DeviceId>;
+  /**
+   * Records a sign-in that is finished, and remembers the device; the account's owner is told of one that is new.
+   * @returns sequence number of the audit entry, and the device.
+   */
+  signedIn(
+    ctx: Context,
+    signIn: Omit<Parameters<Identity['signedIn']>[0], 'arrival'>,
+  ): Promise<{ readonly entry: number; readonly device: DeviceId }>;
   /** The devices that the account knows, for its owner's eyes. */
   devices(ctx: Context, accountId: AccountId): Promise<KnownDevice[]>;
 }
@@ -109,8 +115,8 @@ export function createGuard(parts: {
       return judge({ ...facts, failures: failures.get(ctx.req) ?? 0 }, clock.now()).signs;
     },
 
-    async remember(ctx, accountId) {
-      const { id, cookie } = await devices.remember(accountId, arrivalOf(ctx));
+    async signedIn(ctx, signIn) {
+      const { entry, device, cookie } = await identity.signedIn({ ...signIn, arrival: arrivalOf(ctx) });
       if (cookie !== undefined)
         ctx.cookies.set(cookieName, cookie, {
           maxAge: ONE_YEAR_MS,
@@ -122,7 +128,7 @@ export function createGuard(parts: {
           signed: false,
           overwrite: true,
         });
-      return id;
+      return { entry, device };
     },
 
     devices: (ctx, accountId) => devices.list(accountId, cookieOf(ctx)),

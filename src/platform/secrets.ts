@@ -18,7 +18,7 @@ export interface Secrets {
   /** Peppers that are still, or already, known besides: a hash made with one of them is made anew with the current one when its owner signs in. */
   readonly otherPasswordPeppers: readonly KeyObject[];
   /** Sign cookies; the first signs, all verify. */
-  readonly cookieKeys: readonly string[];
+  readonly cookieKeys: readonly KeyObject[];
 }
 
 const DEVELOPMENT_FILE = 'development-secrets.json';
@@ -66,7 +66,7 @@ export function toSecrets(
     dataKeys: toDataKeys(one('DATA_KEY'), several('DATA_KEY_OTHERS').map(createSecretKey)),
     passwordPepper: one('PASSWORD_PEPPER'),
     otherPasswordPeppers: several('PASSWORD_PEPPER_OTHERS').map((bytes) => createSecretKey(bytes)),
-    cookieKeys: several('COOKIE_KEYS').map((bytes) => bytes.toString('base64url')),
+    cookieKeys: several('COOKIE_KEYS').map((bytes) => createSecretKey(bytes)),
   };
   if (value.cookieKeys.length === 0)
     problems.push({

@@ -419,8 +419,10 @@ test('the history shows sign-ins and changes, the newest first, page by page', a
   const { person, accountId } = await newAccount();
   const browser = browserOf();
   await open(browser, '/account', person);
-  for (let i = 0; i < 40; i++)
-    await t.app.identity.signedIn({ accountId, factors: { pwd: 1 }, clientId: 'guangdong' });
+  const account = await t.app.identity.account(accountId);
+  const arrival = { cookie: undefined, address: '192.0.2.1', userAgent: '', language: 'en' };
+  for (let i = 0; i < 20; i++)
+    await t.app.identity.signedIn({ account: account!, factors: { pwd: 1 }, clientId: 'guangdong', arrival });
   const first = await browser.get(`${t.origin}/account/history`);
   expect(first.text.match(/<li>/g)).toHaveLength(30);
   expect(first.text).toContain('At Test portal guangdong');

@@ -68,7 +68,13 @@ describe('accounts', () => {
     const showing = await identity.passwords.authenticate({ identifier: 'SIGNS-IN', password });
     const at = rooms.clock.now();
     expect(showing).toEqual({ accountId, method: 'pwd', at });
-    await identity.signedIn({ accountId, factors: { pwd: at.getTime() / 1000 }, clientId: 'zhejiang' });
+    const account = await identity.account(accountId);
+    await identity.signedIn({
+      account: account!,
+      factors: { pwd: at.getTime() / 1000 },
+      clientId: 'zhejiang',
+      arrival: { cookie: undefined, address: '192.0.2.1', userAgent: '', language: 'en' },
+    });
     expect(
       await rooms.db.query(
         `SELECT detail FROM audit_events WHERE type = 'account.signed-in' AND subject = $1`,

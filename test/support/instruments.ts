@@ -52,6 +52,8 @@ export function createInstruments(): Instruments {
           try {
             pass(`${port} ${String(name)}${port === 'database' ? ` ${summary(String(args[0]))}` : ''}`);
           } catch (error) {
+            // Of what is sent without waiting for an answer nobody would hear it otherwise.
+            if (name === 'send') throw error;
             return Promise.reject(error);
           }
           return call.apply(target, args);

@@ -69,7 +69,7 @@ export function createPasswords(parts: {
   audit: AuditLog;
   hasher: PasswordHasher;
   policy: PasswordPolicy;
-  accounts: Pick<Accounts, 'find' | 'account'>;
+  accounts: Pick<Accounts, 'keysOf' | 'account'>;
 }): Passwords {
   const { db, clock, audit, hasher, policy, accounts } = parts;
 
@@ -160,7 +160,13 @@ export function createPasswords(parts: {
     policy,
     minimumLength: (account) => policy.minimumLength(!hasSecondFactor(account)),
     async authenticate({ identifier, password, signal }) {
-      return compare(await credentialOf(await accounts.find(identifier)), password, signal);
+      const [row] = await db.query<Row>(
+        `SELECT a.id AS account_id, p.hash, p.pepper FROM account_identifiers i
+           JOIN accounts a ON a.id = i.account_id JOIN password_credentials p ON p.account_id = a.id
+          WHERE i.kind = $1 AND i.blind_index = ANY($2) AND a.state = 'active'`,
+        accounts.keysOf(identifier),
+      );
+      return compare(row, password, signal);
     },
     async confirm({ accountId, password, signal }) {
       return compare(await credentialOf(accountId), password, signal);

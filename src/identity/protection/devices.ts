@@ -8,10 +8,10 @@ import { networkOf, parseAddress } from '../../platform/address.ts';
 import { createBlindIndex, createCipher } from '../../platform/cipher.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
-import type { Db, Transaction } from '../../platform/db/db.ts';
+import { only, type Db, type Queryable } from '../../platform/db/db.ts';
 import { newId, type AccountId, type DeviceId } from '../../platform/ids.ts';
 import type { EncryptedTable } from '../../rotation/index.ts';
-import type { Account, Accounts } from '../accounts.ts';
+import type { Account } from '../accounts.ts';
 import type { Address } from '../messages/address.ts';
 import type { MessageSender } from '../messages/messages.ts';
 import { createDeviceCookie } from './device-cookie.ts';
@@ -46,10 +46,12 @@ export interface Devices {
   /**
    * Remembers device and network, when a sign-in is finished. Of a device that is new the owner is told at every address that was shown to
    * be theirs, unless it is the first of all.
+   * @param tx The transaction that records the sign-in.
    * @returns the device, whether the account knew it, and the cookie's new value; undefined: the browser has a newer one already.
    */
   remember(
-    accountId: AccountId,
+    tx: Queryable,
+    account: Account,
     arrival: Arrival,
   ): Promise<{ readonly id: DeviceId; readonly isNew: boolean; readonly cookie: string | undefined }>;
   /** The devices of an account, the last one used first. @param cookie That of the browser which asks. */
@@ -78,7 +80,6 @@ export function createDevices(parts: {
   audit: AuditLog;
   dataKeys: DataKeys;
   messages: MessageSender;
-  account: Accounts['account'];
 }): Devices {
   const { db, clock, audit, messages } = parts;
   const cookies = createDeviceCookie(parts.dataKeys);
@@ -94,10 +95,11 @@ export function createDevices(parts: {
   async function recognise(
     accountId: AccountId | undefined,
     cookie: string | undefined,
+    on: Queryable = db,
   ): Promise<DeviceId | undefined> {
     const token = cookies.tokenFor(cookie, accountId ?? '');
     if (accountId === undefined || !token) return undefined;
-    const [row] = await db.query<{ id: DeviceId }>(
+    const [row] = await on.query<{ id: DeviceId }>(
       'SELECT id FROM known_devices WHERE account_id = $1 AND (digest = $2 OR previous_digest = $2)',
       [accountId, digestOf(token)],
     );
@@ -106,12 +108,13 @@ export function createDevices(parts: {
 
   /** Notes the network, and gives the device its new token if the cookie's is its present one, or was the one before for a while. */
   async function rotate(
+    tx: Queryable,
     accountId: AccountId,
     address: string,
     { presented, next }: { presented: Uint8Array; next: Uint8Array },
   ): Promise<DeviceId | undefined> {
     const now = clock.now();
-    const [row] = await db.query<{ id: DeviceId }>(
+    const [row] = await tx.query<{ id: DeviceId }>(
       `WITH network AS (
          INSERT INTO known_networks (account_id, digest, first_seen_at, last_seen_at) VALUES ($1, $5, $4, $4)
          ON CONFLICT (account_id, digest) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at
@@ -130,71 +133,76 @@ export function createDevices(parts: {
     return row?.id;
   }
 
-  /**
-   * Tells of a new device, in the language of the newest one that is known: whoever has just come chose their own.
-   */
-  async function tell(tx: Transaction, account: Account, device: StoredName): Promise<void> {
-    const [newest] = await tx.query<{ id: DeviceId; name: Uint8Array }>(
-      'SELECT id, name FROM known_devices WHERE account_id = $1 ORDER BY last_seen_at DESC, id DESC LIMIT 1',
-      [account.id],
+  /** Keeps a new device and the network; what is too much gives way. @returns the newest device before, if any network was known. */
+  async function keep(
+    tx: Queryable,
+    { id, accountId, name, token, address }: NewDevice,
+  ): Promise<StoredName | undefined> {
+    const { known, newest_id, newest_name } = only(
+      await tx.query<{ known: boolean; newest_id: string | null; newest_name: Uint8Array | null }>(
+        // Each part sees what was there before the statement.
+        `WITH device AS (
+           INSERT INTO known_devices (id, account_id, digest, name, first_seen_at, last_seen_at) VALUES ($2, $1, $3, $4, $6, $6)
+         ), network AS (
+           INSERT INTO known_networks (account_id, digest, first_seen_at, last_seen_at) VALUES ($1, $5, $6, $6)
+           ON CONFLICT (account_id, digest) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at
+         ), devices_over AS (
+           DELETE FROM known_devices WHERE account_id = $1 AND id IN
+             (SELECT id FROM known_devices WHERE account_id = $1 ORDER BY last_seen_at DESC, id OFFSET $7)
+         ), networks_over AS (
+           DELETE FROM known_networks WHERE account_id = $1 AND digest IN
+             (SELECT digest FROM known_networks WHERE account_id = $1 AND digest <> $5
+               ORDER BY last_seen_at DESC, digest OFFSET $7)
+         ), newest AS (
+           SELECT id, name FROM known_devices WHERE account_id = $1 ORDER BY last_seen_at DESC, id DESC LIMIT 1
+         )
+         SELECT EXISTS (SELECT 1 FROM known_networks WHERE account_id = $1) AS known,
+                (SELECT id FROM newest) AS newest_id, (SELECT name FROM newest) AS newest_name`,
+        [
+          accountId,
+          id,
+          digestOf(token),
+          cipher.encrypt(Buffer.from(JSON.stringify(name)), id),
+          networkIndex.current(networkName(accountId, address)),
+          clock.now(),
+          MAX_KEPT - 1,
+        ],
+      ),
     );
-    const [before] = await tx.query('SELECT 1 FROM known_networks WHERE account_id = $1 LIMIT 1', [
-      account.id,
-    ]);
-    if (!before) return;
-    const { browser, system } = device;
-    const { language } = newest ? toStoredName(cipher.decrypt(newest.name, newest.id)) : device;
-    for (const { channel, value } of addressesOf(account))
+    if (!known) return undefined;
+    return newest_id === null || newest_name === null
+      ? name
+      : toStoredName(cipher.decrypt(newest_name, newest_id));
+  }
+
+  async function add(
+    tx: Queryable,
+    account: Account,
+    arrival: Arrival,
+    token: Uint8Array,
+  ): Promise<DeviceId> {
+    const id = newId('dev', clock.now());
+    const { browser, system } = deviceNameOf(arrival.userAgent);
+    const name = { browser, system, language: arrival.language };
+    const newest = await keep(tx, { id, accountId: account.id, name, token, address: arrival.address });
+    // The first device of all is no news. The language is that of the one before: whoever has just come chose their own.
+    for (const { channel, value } of newest ? addressesOf(account) : [])
       await messages.send(
         {
           channel,
           to: value,
-          language,
+          language: newest?.language ?? name.language,
           ...(browser !== undefined && system !== undefined
             ? { kind: 'newDevice' as const, parameters: { browser, system } }
             : { kind: 'newUnknownDevice' as const, parameters: {} }),
         },
         tx,
       );
-  }
-
-  async function add(accountId: AccountId, arrival: Arrival, token: Uint8Array): Promise<DeviceId> {
-    const now = clock.now();
-    const id = newId('dev', now);
-    const name = { ...deviceNameOf(arrival.userAgent), language: arrival.language };
-    const account = await parts.account(accountId);
-    await db.transaction(async (tx) => {
-      if (account) await tell(tx, account, name);
-      await tx.query(
-        `INSERT INTO known_devices (id, account_id, digest, name, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $4, $5, $5)`,
-        [id, accountId, digestOf(token), cipher.encrypt(Buffer.from(JSON.stringify(name)), id), now],
-      );
-      await tx.query(
-        `INSERT INTO known_networks (account_id, digest, first_seen_at, last_seen_at) VALUES ($1, $2, $3, $3)
-           ON CONFLICT (account_id, digest) DO UPDATE SET last_seen_at = EXCLUDED.last_seen_at`,
-        [accountId, networkIndex.current(networkName(accountId, arrival.address)), now],
-      );
-      for (const [table, column] of [
-        ['known_devices', 'id'],
-        ['known_networks', 'digest'],
-      ] as const)
-        await tx.query(
-          `DELETE FROM ${table} WHERE account_id = $1 AND ${column} IN
-             (SELECT ${column} FROM ${table} WHERE account_id = $1 ORDER BY last_seen_at DESC, ${column} OFFSET $2)`,
-          [accountId, MAX_KEPT],
-        );
-      await audit.record(tx, {
-        type: 'account.device-added',
-        actor: accountId,
-        subject: accountId,
-        detail: { deviceId: id },
-      });
-    });
     return id;
   }
 
   return {
-    recognise,
+    recognise: (accountId, cookie) => recognise(accountId, cookie),
 
     async factsOf(accountId, { cookie, address }) {
       const [device, networks] = await Promise.all([
@@ -214,16 +222,16 @@ export function createDevices(parts: {
       };
     },
 
-    async remember(accountId, arrival) {
-      const presented = cookies.tokenFor(arrival.cookie, accountId);
-      const { value, token } = cookies.withNewToken(arrival.cookie, accountId);
+    async remember(tx, account, arrival) {
+      const presented = cookies.tokenFor(arrival.cookie, account.id);
+      const { value, token } = cookies.withNewToken(arrival.cookie, account.id);
       if (presented) {
-        const rotated = await rotate(accountId, arrival.address, { presented, next: token });
+        const rotated = await rotate(tx, account.id, arrival.address, { presented, next: token });
         if (rotated !== undefined) return { id: rotated, isNew: false, cookie: value };
-        const sameMoment = await recognise(accountId, arrival.cookie);
+        const sameMoment = await recognise(account.id, arrival.cookie, tx);
         if (sameMoment !== undefined) return { id: sameMoment, isNew: false, cookie: undefined };
       }
-      return { id: await add(accountId, arrival, token), isNew: true, cookie: value };
+      return { id: await add(tx, account, arrival, token), isNew: true, cookie: value };
     },
 
     async list(accountId, cookie) {
@@ -267,6 +275,14 @@ export function createDevices(parts: {
         return true;
       }),
   };
+}
+
+interface NewDevice {
+  readonly id: DeviceId;
+  readonly accountId: AccountId;
+  readonly name: StoredName;
+  readonly token: Uint8Array;
+  readonly address: string;
 }
 
 /** As it lies in the database, encrypted. */

@@ -1,6 +1,6 @@
 /** GET /authorize of a person who is signed in and has agreed before, by the plain request: a code, without a page. */
-import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { decide } from '../../identity/index.ts';
+import type { CookieKeys } from '../../platform/http/cookie-keys.ts';
 import type { Answer } from '../../platform/http/direct.ts';
 import { TTL } from '../configuration.ts';
 import type { SessionFactors } from '../policy.ts';
@@ -28,8 +28,8 @@ export interface CookieReader {
   read(header: string, name: string): string | undefined;
 }
 
-/** Cookies as Koa's `cookies` with Keygrip signs them: HMAC-SHA-1 over `name=value`, base64url, in `<name>.sig`. */
-export function createCookieReader(keys: readonly KeyObject[]): CookieReader {
+/** Cookies as Koa's `cookies` signs them: over `name=value`, in `<name>.sig`. */
+export function createCookieReader(keys: CookieKeys): CookieReader {
   const valueOf = (header: string, name: string): string | undefined => {
     for (const part of header.split(';')) {
       const equals = part.indexOf('=');
@@ -40,13 +40,8 @@ export function createCookieReader(keys: readonly KeyObject[]): CookieReader {
   return {
     read(header, name) {
       const value = valueOf(header, name);
-      const given = Buffer.from(valueOf(header, `${name}.sig`) ?? '', 'base64url');
       if (value === undefined) return undefined;
-      const ours = keys.some((key) => {
-        const expected = createHmac('sha1', key).update(`${name}=${value}`).digest();
-        return given.length === expected.length && timingSafeEqual(given, expected);
-      });
-      return ours ? value : undefined;
+      return keys.verify(`${name}=${value}`, valueOf(header, `${name}.sig`) ?? '') ? value : undefined;
     },
   };
 }

@@ -2,8 +2,8 @@
  * The hot path: the handful of plain requests that nearly all traffic consists of, answered on the library's own records without the
  * library. Whatever it does not fully cover it leaves alone, and the library answers: errors are always the library's.
  */
-import { createSecretKey } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { CookieKeys } from '../../platform/http/cookie-keys.ts';
 import type { Answer, DirectHandler } from '../../platform/http/direct.ts';
 import { peekForm } from '../../platform/http/peek.ts';
 import { ROUTES } from '../configuration.ts';
@@ -16,7 +16,7 @@ import { introspect, userinfo } from './userinfo.ts';
 export type { HotParts } from './room.ts';
 
 export interface HotOptions {
-  readonly cookieKeys: readonly string[];
+  readonly cookieKeys: CookieKeys;
   readonly sessionCookie: string;
 }
 
@@ -29,7 +29,7 @@ export function createHotPath(
   const key = keys.find(({ alg, signer }) => alg === 'ES256' && signer !== undefined);
   if (!key) return () => undefined;
   const room = createRoom(parts, key);
-  const cookies = createCookieReader(options.cookieKeys.map((text) => createSecretKey(Buffer.from(text))));
+  const cookies = createCookieReader(options.cookieKeys);
 
   const withForm = async (
     request: IncomingMessage,

@@ -1,6 +1,6 @@
 /** What a person has shown so far in one interaction, kept under its id until the sign-in is finished. */
 import type { AccountId } from '../../platform/ids.ts';
-import type { Factors } from '../../identity/index.ts';
+import type { Factors, Showing } from '../../identity/index.ts';
 import { TTL } from '../configuration.ts';
 import type { Records } from '../records.ts';
 
@@ -33,6 +33,27 @@ export interface ProgressStore {
   of(uid: string): Promise<Progress | undefined>;
   /** @param ttlSeconds How long the interaction lives. Default: as long as a new one, which is never too short. */
   save(uid: string, progress: Progress, ttlSeconds?: number): Promise<void>;
+}
+
+/**
+ * What was shown, put to what was shown before. What was shown of one account says nothing of another. Pure.
+ * @param unusual Whether the sign-in is, if this is the first that is shown of the account.
+ */
+export function withShowings(
+  before: Progress | undefined,
+  showings: readonly Showing[],
+  unusual: boolean,
+): Progress | undefined {
+  return showings.reduce<Progress | undefined>((progress, { accountId, method, at }) => {
+    const same = progress?.accountId === accountId ? progress : undefined;
+    return {
+      ...same,
+      linking: progress?.linking,
+      accountId,
+      factors: { ...same?.factors, [method]: Math.floor(at.getTime() / 1000) },
+      unusual: same?.unusual ?? unusual,
+    };
+  }, before);
 }
 
 export function createProgressStore(records: Records): ProgressStore {

@@ -108,7 +108,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
     visiting(async (ctx, visit) => {
       await forms.read(ctx);
       if (visit.interaction.prompt.name !== 'select_account') return over(ctx);
-      await finish(ctx, { select_account: {} });
+      await finish(ctx, visit, { select_account: {} });
     }),
   );
 
@@ -134,12 +134,13 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
 
   router.post(
     '/consent',
-    visiting(async (ctx, { interaction, portal }) => {
+    visiting(async (ctx, visit) => {
+      const { interaction, portal } = visit;
       const form = await forms.read(ctx);
       const accountId = interaction.session?.accountId;
       if (interaction.prompt.name !== 'consent' || accountId === undefined) return over(ctx);
       if (form.get('decision') !== 'allow')
-        return finish(ctx, {
+        return finish(ctx, visit, {
           error: 'access_denied',
           error_description: 'the person did not agree to share the information',
         });
@@ -148,15 +149,15 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
       await consents.remember(accountId, portal.clientId, agreement);
       const to = { grantId: interaction.grantId, accountId, clientId: portal.clientId };
       const grant = await grantAgreement(provider, to, agreement, asked.acts);
-      await finish(ctx, { consent: { grantId: await consents.save(grant) } });
+      await finish(ctx, visit, { consent: { grantId: await consents.save(grant) } });
     }),
   );
 
   router.post(
     '/cancel',
-    visiting(async (ctx) => {
+    visiting(async (ctx, visit) => {
       await forms.read(ctx);
-      await finish(ctx, {
+      await finish(ctx, visit, {
         error: 'access_denied',
         error_description: 'the person went back without signing in',
       });

@@ -15,7 +15,7 @@ import { ownSession } from '../own-session.ts';
 import { beginningOf, type Beginning } from '../sessions.ts';
 import { wantedAssurance, type LoginResult } from '../policy.ts';
 import { nextStep, type Standing, type Step } from './next-step.ts';
-import { createProgressStore, type Linking, type Progress } from './progress.ts';
+import { createProgressStore, withShowings, type Linking, type Progress } from './progress.ts';
 import type { FieldError, InteractionParts, Visit, Visits } from './visits.ts';
 
 /** One way to show that it is the same person, as a page for somebody who is known already. */
@@ -74,27 +74,34 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
   const enrolments: Enrolment[] = [];
   const now = () => Math.floor(clock.now().getTime() / 1000);
 
-  async function standingOf(
+  async function standingWith(
     ctx: Context,
     { interaction }: Visit,
-  ): Promise<{ standing: Standing; progress: Progress | undefined }> {
-    const progress = await progressStore.of(interaction.uid);
-    const sessionAccount = interaction.session?.accountId;
-    const accountId = progress?.accountId ?? sessionAccount;
-    const own = accountId !== undefined && accountId === sessionAccount;
-    const sessionFactors = own ? ((await ownSession(provider, ctx)).factors ?? {}) : {};
+    progress: Progress | undefined,
+    account: Account | undefined,
+  ): Promise<Standing> {
+    const own = !progress || progress.accountId === interaction.session?.accountId;
+    const sessionFactors =
+      own && interaction.session ? ((await ownSession(provider, ctx)).factors ?? {}) : {};
     const shownNow = progress?.factors ?? {};
     return {
-      progress,
-      standing: {
-        account: accountId === undefined ? undefined : await identity.account(accountId),
-        shownNow,
-        factors: { ...sessionFactors, ...shownNow },
-        proofed: progress?.proofed,
-        declined: progress?.declined === true,
-        unusual: progress?.unusual === true,
-      },
+      account,
+      shownNow,
+      factors: { ...sessionFactors, ...shownNow },
+      proofed: progress?.proofed,
+      declined: progress?.declined === true,
+      unusual: progress?.unusual === true,
     };
+  }
+
+  async function standingOf(
+    ctx: Context,
+    visit: Visit,
+  ): Promise<{ standing: Standing; progress: Progress | undefined }> {
+    const progress = await progressStore.of(visit.interaction.uid);
+    const accountId = progress?.accountId ?? visit.interaction.session?.accountId;
+    const account = accountId === undefined ? undefined : await identity.account(accountId);
+    return { progress, standing: await standingWith(ctx, visit, progress, account) };
   }
 
   function stepFrom(standing: Standing, { interaction, portal }: Visit, linking?: Linking): Step {
@@ -138,12 +145,8 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
     const newest = Math.max(0, ...methodsOf(shownNow).map((method) => shownNow[method] ?? 0));
     let beginning: Beginning | undefined;
     if (newest > 0) {
-      const entry = await identity.signedIn({
-        accountId: account.id,
-        factors: shownNow,
-        clientId: visit.portal.clientId,
-      });
-      const device = await guard.remember(ctx, account.id);
+      const { clientId } = visit.portal;
+      const { entry, device } = await guard.signedIn(ctx, { account, factors: shownNow, clientId });
       beginning = beginningOf(ctx, { at: newest, entry, device });
       metrics.signIns.inc({ outcome: 'accepted' });
     }
@@ -154,7 +157,7 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
       ...(beginning ? { beginning } : {}),
       ...(standing.declined ? { declined: true } : {}),
     };
-    await visits.finish(ctx, {
+    await visits.finish(ctx, visit, {
       // `remember: false` makes the cookie end with the browser: many people share a device.
       login: { ...login, amr: amrOf(recent), ts: loginTs ?? seconds, remember: false },
       // Whoever types their name has chosen.
@@ -187,26 +190,38 @@ export function createSteps(parts: InteractionParts, visits: Visits): Steps {
   }
 
   async function proceed(ctx: Context, visit: Visit, ...showings: readonly Showing[]): Promise<void> {
-    for (const showing of showings) {
-      const before = await progressStore.of(visit.interaction.uid);
-      const same = before?.accountId === showing.accountId ? before : undefined;
-      const at = Math.floor(showing.at.getTime() / 1000);
-      await save(visit, {
-        ...same,
-        linking: before?.linking,
-        accountId: showing.accountId,
-        factors: { ...same?.factors, [showing.method]: at },
-        unusual: same?.unusual ?? (await guard.signsOf(ctx, showing.accountId)).length > 0,
-      });
+    const { uid, session } = visit.interaction;
+    const shownBy = showings[0]?.accountId;
+    // None of these needs the others.
+    const [before, signs, shownAccount] = await Promise.all([
+      progressStore.of(uid),
+      shownBy === undefined ? [] : guard.signsOf(ctx, shownBy),
+      shownBy === undefined ? undefined : identity.account(shownBy),
+    ]);
+    const progress = withShowings(before, showings, signs.length > 0);
+    if (progress?.linking) {
+      await save(visit, progress);
+      const { standing } = await standingOf(ctx, visit);
+      if (!(await settleLinking(ctx, visit, standing, progress.linking))) return;
+      return goOn(ctx, visit, await standingOf(ctx, visit));
     }
-    const shown = await standingOf(ctx, visit);
-    const linking = shown.progress?.linking;
-    if (linking && !(await settleLinking(ctx, visit, shown.standing, linking))) return;
-    // Only accounts that may have become one stand otherwise than a moment ago.
-    const { standing, progress } = linking ? await standingOf(ctx, visit) : shown;
+    const accountId = progress?.accountId ?? session?.accountId;
+    const account = shownAccount ?? (accountId === undefined ? undefined : await identity.account(accountId));
+    const standing = await standingWith(ctx, visit, progress, account);
+    await goOn(ctx, visit, { standing, progress }, progress !== before);
+  }
+
+  /** @param unsaved Whether `progress` is not in the store yet: what is finished need not be. */
+  async function goOn(
+    ctx: Context,
+    visit: Visit,
+    { standing, progress }: { standing: Standing; progress: Progress | undefined },
+    unsaved = false,
+  ): Promise<void> {
     const step = stepFrom(standing, visit, progress?.linking);
     // What cannot be reached is for the library to say to the portal.
     if (step.kind === 'done' || step.kind === 'unreachable') return finish(ctx, visit, standing);
+    if (progress && unsaved) await save(visit, progress);
     ctx.status = 303;
     ctx.redirect(visit.base);
   }

@@ -1,6 +1,6 @@
 /** A person's visit to the pages of one interaction: which portal sent them, how its pages are shown, how it ends. */
 import type Provider from 'oidc-provider';
-import { errors } from 'oidc-provider';
+import { errors, type InteractionResults } from 'oidc-provider';
 import { LimitError, type Identity, type Means } from '../../identity/index.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Context, Middleware } from '../../platform/http/context.ts';
@@ -61,7 +61,7 @@ export interface Visits {
   /** What is asked for does not belong to the state of this interaction. */
   over(ctx: Context): Promise<void>;
   /** Answers the portal's request and sends the browser on. */
-  finish(ctx: Context, result: Parameters<Provider['interactionResult']>[2]): Promise<void>;
+  finish(ctx: Context, visit: Visit, result: InteractionResults): Promise<void>;
   /**
    * Shows a page of the interaction; with `errors` among the data it is a 422.
    * @param path Where the links for language and mode come back to, if it is not the interaction's first page.
@@ -77,14 +77,17 @@ export function createVisits(parts: InteractionParts): Visits {
     if (!(await restarts.restart(ctx, provider, uid))) await ownPages.renderExpired(ctx);
   }
 
-  async function find(ctx: Context): Promise<Interaction | undefined> {
-    try {
-      const interaction = await provider.interactionDetails(ctx.req, ctx.res);
-      return interaction.uid === (ctx as { params?: { uid?: string } }).params?.uid ? interaction : undefined;
-    } catch (error) {
+  async function find(ctx: Context, uid: string): Promise<Visit | undefined> {
+    const interaction = await provider.interactionDetails(ctx.req, ctx.res).catch((error: unknown) => {
       if (error instanceof errors.SessionNotFound) return undefined;
       throw error;
-    }
+    });
+    const clientId = interaction?.params['client_id'];
+    if (!interaction || interaction.uid !== uid || typeof clientId !== 'string') return undefined;
+    const portal = await portals.find(clientId);
+    if (!portal) return undefined;
+    ctx.state.lifetime = await lifetimeOf(interaction, parts);
+    return { interaction, portal, base: `/interaction/${uid}` };
   }
 
   return {
@@ -92,13 +95,14 @@ export function createVisits(parts: InteractionParts): Visits {
 
     visiting: (handle) => async (ctx) => {
       const { uid = '' } = (ctx as { params?: { uid?: string } }).params ?? {};
-      ctx.state.wayOn = await ownPages.wayOn(ctx, `/interaction/${uid}`);
-      const interaction = await find(ctx);
-      const clientId = interaction?.params['client_id'];
-      const portal = typeof clientId === 'string' ? await portals.find(clientId) : undefined;
-      if (!interaction || !portal) return over(ctx);
-      ctx.state.lifetime = await lifetimeOf(interaction, parts);
-      const visit = { interaction, portal, base: `/interaction/${interaction.uid}` };
+      let visit: Visit | undefined;
+      try {
+        visit = await find(ctx, uid);
+      } finally {
+        if (!visit) ctx.state.wayOn = await ownPages.wayOn(ctx, `/interaction/${uid}`);
+      }
+      if (!visit) return over(ctx);
+      const { interaction, portal } = visit;
       ctx.state.wayOn = {
         portal: { name: portalName(portal, ctx.state.language.code), href: portal.homeUri },
         href: visit.base,
@@ -112,12 +116,12 @@ export function createVisits(parts: InteractionParts): Visits {
       }
     },
 
-    async finish(ctx, result) {
-      const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, {
-        mergeWithLastSubmission: true,
-      });
+    async finish(ctx, { interaction }, result) {
+      // As the library's `interactionResult` does it, which would read the interaction once more.
+      interaction.result = 'error' in result ? result : { ...interaction.lastSubmission, ...result };
+      await interaction.persist();
       ctx.status = 303;
-      ctx.redirect(returnTo);
+      ctx.redirect(interaction.returnTo);
     },
 
     render,

@@ -12,11 +12,14 @@ export interface Queryable {
   script(sql: string): Promise<void>;
   /** In a transaction: runs `act` once it has committed, and never if it does not. */
   afterCommit?(act: () => void): void;
+  /** In a transaction: sends one statement whose rows nobody needs, and goes on without its answer. If it fails, so does the transaction. */
+  send?(sql: string, parameters: readonly unknown[]): void;
 }
 
 /** One transaction. */
 export interface Transaction extends Queryable {
   afterCommit(act: () => void): void;
+  send(sql: string, parameters: readonly unknown[]): void;
 }
 
 export interface Db extends Queryable {

@@ -20,9 +20,21 @@ export async function openPglite(directory?: string): Promise<Db> {
       ...queryable(pglite),
       async transaction(work) {
         const acts: (() => void)[] = [];
-        const result = await pglite.transaction((tx) =>
-          work({ ...queryable(tx), afterCommit: (act) => acts.push(act) }),
-        );
+        const result = await pglite.transaction(async (tx) => {
+          const inside = queryable(tx);
+          const sent: Promise<unknown>[] = [];
+          const done = await work({
+            ...inside,
+            afterCommit: (act) => acts.push(act),
+            send(sql, parameters) {
+              const answer = inside.query(sql, parameters);
+              answer.catch(() => undefined);
+              sent.push(answer);
+            },
+          });
+          await Promise.all(sent);
+          return done;
+        });
         for (const act of acts) act();
         return result;
       },
