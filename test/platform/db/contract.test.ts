@@ -53,6 +53,34 @@ describe.each(Object.entries(DRIVERS))('db on %s', (_name, open) => {
     expect(await db.query('SELECT id FROM things WHERE id = $1', ['rolled-back'])).toHaveLength(0);
   });
 
+  test('a statement that is sent without waiting takes part, in its order, and its failure is the failure of the transaction', async () => {
+    await db.transaction(async (tx) => {
+      tx.send('INSERT INTO things (id, n) VALUES ($1, $2)', ['sent', 1]);
+      tx.send('UPDATE things SET n = n + 1 WHERE id = $1', ['sent']);
+    });
+    expect(await db.query('SELECT n FROM things WHERE id = $1', ['sent'])).toEqual([{ n: 2 }]);
+    const acts: string[] = [];
+    const failing = db.transaction(async (tx) => {
+      tx.afterCommit(() => acts.push('committed'));
+      tx.send('UPDATE things SET n = 3 WHERE id = $1', ['sent']);
+      tx.send('INSERT INTO things (id) VALUES ($1)', ['sent']);
+    });
+    await expect(failing.catch((error: unknown) => isUniqueViolation(error))).resolves.toBe(true);
+    expect(await db.query('SELECT n FROM things WHERE id = $1', ['sent'])).toEqual([{ n: 2 }]);
+    expect(acts).toEqual([]);
+    // The connection is good for the next one.
+    expect(await db.transaction((tx) => tx.query('SELECT 1 AS one'))).toEqual([{ one: 1 }]);
+  });
+
+  test('a transaction in which a statement failed does not pass for one that committed, whoever caught the error', async () => {
+    const work = db.transaction(async (tx) => {
+      await tx.query('INSERT INTO things (id) VALUES ($1)', ['swallowed']);
+      await tx.query('SELECT nothing FROM nowhere').catch(() => undefined);
+    });
+    await expect(work).rejects.toThrow();
+    expect(await db.query('SELECT id FROM things WHERE id = $1', ['swallowed'])).toEqual([]);
+  });
+
   test('does what was left for after a transaction once it has committed, and not if it has not', async () => {
     const seen: number[] = [];
     const count = async () =>
