@@ -26,7 +26,7 @@ export interface AuditLog {
    */
   record<T extends AuditEventType>(tx: Queryable, event: AuditEvent<T>): Promise<ChainedEntry>;
   /** Appends several events, one after another, for the price of one. */
-  recordAll(tx: Queryable, events: readonly AuditEvent<AuditEventType>[]): Promise<ChainedEntry[]>;
+  recordAll(tx: Queryable, events: readonly AuditEvent[]): Promise<ChainedEntry[]>;
   /** The entry with this sequence number. */
   find(seq: number): Promise<ChainedEntry | undefined>;
   /** Entries after `seq`, oldest first, at most `limit`. */
@@ -62,10 +62,7 @@ const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 export function createAuditLog(parts: { db: Db; clock: Clock; signer: () => Promise<Signer> }): AuditLog {
   const { db, clock } = parts;
 
-  async function recordAll(
-    tx: Queryable,
-    events: readonly AuditEvent<AuditEventType>[],
-  ): Promise<ChainedEntry[]> {
+  async function recordAll(tx: Queryable, events: readonly AuditEvent[]): Promise<ChainedEntry[]> {
     let { seq, hash } = only(
       await tx.query<{ seq: number; hash: Uint8Array }>('SELECT seq, hash FROM audit_head FOR UPDATE'),
     );

@@ -86,7 +86,7 @@ export function createNotices(parts: {
       );
   };
 
-  async function tellOf(tx: Queryable, { type, subject, detail }: AuditEvent<AuditEventType>): Promise<void> {
+  async function tellOf(tx: Queryable, { type, subject, detail }: AuditEvent): Promise<void> {
     const kind = TOLD[type];
     if (kind !== undefined) await tell(tx, subject, kind, 'left' in detail ? { left: detail.left } : {});
   }
