@@ -45,7 +45,12 @@ import {
   type Oidc,
   type TokenKeys,
 } from './oidc/index.ts';
-import { createOrganisations, type Organisations } from './organisations/index.ts';
+import {
+  createOrganisationRegister,
+  createOrganisations,
+  FOUNDING_LEVEL,
+  type Organisations,
+} from './organisations/index.ts';
 import type { Signer } from './pki/index.ts';
 import { systemClock, type Clock } from './platform/clock.ts';
 import type { Config, Settings } from './platform/config.ts';
@@ -204,6 +209,15 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
         serviceExists: async (name) =>
           (await portals.find(name)) !== undefined || resources.find(name) !== undefined,
         unitOfSeal: (q, sealId) => seals.registry.unitOf(q, sealId),
+      },
+      register: createOrganisationRegister(settings.sources.organisationRegister, {
+        ...config,
+        clock,
+        logger,
+      }),
+      async person(accountId) {
+        const account = await identity.account(accountId);
+        return account && account.proofing >= FOUNDING_LEVEL ? identity.persons.person(accountId) : undefined;
       },
     });
     const identity = createIdentity({

@@ -61,6 +61,8 @@ export interface AuditEvents {
   'portal.secret-issued': { othersExpireAfter: number | null };
   'resource.registered': { tokenFormat: string; tokenSeconds: number };
   'organisation.founded': { unifiedSocialCreditCode: string };
+  /** A register confirmed that the actor is its legal representative. */
+  'organisation.representative-proven': { proofId: string; register: string; fictional: boolean };
   'organisation.state-changed': { state: string };
   /** Somebody asked for what they have no right to. `member`: they hold some role in the organisation. */
   'organisation.refused': { right: string; unitId: string | null; member: boolean };

@@ -2,11 +2,14 @@
 import type { AuditLog } from '../audit/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Db } from '../platform/db/db.ts';
+import type { AccountId } from '../platform/ids.ts';
 import { createAuthorities, type Authorities } from './authority.ts';
 import { createChanges, type Changes } from './changes.ts';
+import { createFounding, type Founding } from './founding.ts';
 import { createMandates, type MandateFacts, type Mandates } from './mandates.ts';
 import { createMemberships, type Memberships } from './memberships.ts';
 import { createRegistry, type Registry } from './organisations.ts';
+import type { NaturalPerson, OrganisationRegister } from './register/register.ts';
 import { createUnits, type Units } from './units.ts';
 
 export interface Organisations
@@ -17,6 +20,7 @@ export interface Organisations
     Authorities,
     Pick<Changes, 'require'> {
   readonly mandates: Omit<Mandates, 'revokeAll'>;
+  readonly founding: Founding;
 }
 
 export function createOrganisations(parts: {
@@ -24,17 +28,22 @@ export function createOrganisations(parts: {
   clock: Clock;
   audit: AuditLog;
   facts: MandateFacts;
+  register?: OrganisationRegister | undefined;
+  /** Who a person is, as an authority confirmed it at level 3 or above. */
+  person: (accountId: AccountId) => Promise<NaturalPerson | undefined>;
 }): Organisations {
   const changes = createChanges(parts);
   const memberships = createMemberships({ ...parts, changes });
   const mandates = createMandates({ ...parts, changes, memberships });
   const rest = { ...parts, changes, memberships, mandates };
+  const registry = createRegistry(rest);
   return {
-    ...createRegistry(rest),
+    ...registry,
     ...createUnits(rest),
     ...memberships,
     ...createAuthorities(rest),
     require: changes.require,
+    founding: createFounding({ ...rest, registry, register: parts.register }),
     mandates,
   };
 }
@@ -43,6 +52,10 @@ export type { Acting, Authority, Ended, Purpose } from './authority.ts';
 export type { Place } from './changes.ts';
 export { DUTIES, ROLES, type Right, type Role } from './duties.ts';
 export { OrganisationError } from './errors.ts';
+export { FOUNDING_LEVEL, type Founded, type Founding } from './founding.ts';
+export { createOrganisationRegister } from './register/index.ts';
+export { FICTIONAL_ORGANISATIONS } from './register/fictional-register.ts';
+export type { NaturalPerson, OrganisationRegister } from './register/register.ts';
 export type { Mandate, MandateFacts, MandateUse, NewMandate } from './mandates.ts';
 export type { Appointment, Membership } from './memberships.ts';
 export type { NewOrganisation } from './organisations.ts';

@@ -8,6 +8,7 @@ export type IdPrefix =
   | 'mbr'
   | 'mdt'
   | 'use'
+  | 'prv'
   | 'key'
   | 'cert'
   | 'seal'

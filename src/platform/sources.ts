@@ -31,10 +31,23 @@ const certificate = z
 const privateKey = z.string().refine((pem) => parses(() => createPrivateKey(pem)), 'is no key in PEM form');
 const trustFramework = z.string().regex(/^[\x21-\x7e]{1,200}$/);
 
+/** How a service elsewhere is reached, and how it knows us. */
+const partner = {
+  id,
+  authentication: z.discriminatedUnion('method', [
+    z.object({ method: z.literal('bearer'), token: z.string().regex(/^[\w.~+/-]{16,4096}=*$/) }).strict(),
+    z.object({ method: z.literal('hmac'), keyId: z.string().regex(/^[\w.-]{1,64}$/), secret }).strict(),
+    z.object({ method: z.literal('mtls'), certificate, key: privateKey }).strict(),
+  ]),
+  /** Milliseconds until it counts as unavailable. Default 5000. */
+  timeoutMs: z.number().int().min(100).max(30_000).default(5000),
+};
+export type PartnerSource = z.output<z.ZodObject<typeof partner>> & { readonly url: string };
+
 const httpAuthority = z
   .object({
     driver: z.literal('http'),
-    id,
+    ...partner,
     name: byLanguage,
     /** Under which `/comparisons` lies (`docs/proofing-authority.md`). */
     url: address,
@@ -42,13 +55,6 @@ const httpAuthority = z
     kinds: z.array(z.string()).min(1).optional(),
     /** The highest level that it gives: 2 compares, 3 checks live. */
     attainable: z.union([z.literal(2), z.literal(3)]).default(3),
-    authentication: z.discriminatedUnion('method', [
-      z.object({ method: z.literal('bearer'), token: z.string().regex(/^[\w.~+/-]{16,4096}=*$/) }).strict(),
-      z.object({ method: z.literal('hmac'), keyId: z.string().regex(/^[\w.-]{1,64}$/), secret }).strict(),
-      z.object({ method: z.literal('mtls'), certificate, key: privateKey }).strict(),
-    ]),
-    /** Milliseconds until it counts as unavailable. Default 5000. */
-    timeoutMs: z.number().int().min(100).max(30_000).default(5000),
     /** Origins besides its own that a live check may send people to. */
     liveCheckOrigins: z.array(address.transform((text) => new URL(text).origin)).default([]),
     trustFramework,
@@ -58,6 +64,18 @@ export type HttpAuthoritySource = z.output<typeof httpAuthority>;
 
 /** The register of invented people, for trying things. */
 const fictionalAuthority = z.object({ driver: z.literal('fictional') }).strict();
+
+/** Who says whom an organisation is represented by. */
+const httpOrganisationRegister = z
+  .object({
+    driver: z.literal('http'),
+    ...partner,
+    name: byLanguage,
+    /** Under which `/representatives` lies (`docs/organisation-register.md`). */
+    url: address,
+  })
+  .strict();
+export type HttpOrganisationRegisterSource = z.output<typeof httpOrganisationRegister>;
 
 const upstream = z
   .object({
@@ -121,6 +139,13 @@ const sources = z
       .default([]),
     upstreams: z.array(upstream).max(20).default([]),
     registers: z.array(register).max(20).default([]),
+    /** Absent: nobody founds an organisation by themselves. */
+    organisationRegister: z
+      .discriminatedUnion('driver', [
+        httpOrganisationRegister,
+        z.object({ driver: z.literal('fictional') }).strict(),
+      ])
+      .optional(),
   })
   .strict()
   .check(({ value, issues }) => {
@@ -145,14 +170,17 @@ export type IdentitySources = z.output<typeof sources>;
 
 /**
  * Reads `IDENTITY_SOURCES`.
- * @param text Absent: the register of invented people in embedded mode, nothing in server mode.
+ * @param text Absent: the registers of invented people and organisations in embedded mode, nothing in server mode.
  * @returns the sources, or what is wrong; a problem shows no value.
  */
 export function toSources(
   text: string | undefined,
   mode: 'server' | 'embedded',
 ): { value: IdentitySources } | { problem: string } {
-  const preset = mode === 'embedded' ? { authorities: [{ driver: 'fictional' }] } : {};
+  const preset =
+    mode === 'embedded'
+      ? { authorities: [{ driver: 'fictional' }], organisationRegister: { driver: 'fictional' } }
+      : {};
   let given: unknown = preset;
   try {
     if (text !== undefined) given = JSON.parse(text);

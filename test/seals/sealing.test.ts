@@ -9,7 +9,7 @@ import type { Db, Queryable } from '../../src/platform/db/db.ts';
 import { newId, type AccountId } from '../../src/platform/ids.ts';
 import { createSeals, type Seal, type Seals } from '../../src/seals/index.ts';
 import { recordIntent, SealingPermit, signWithPermit } from '../../src/seals/permits.ts';
-import { NO_FACTS, openRooms, type Rooms } from '../support/rooms.ts';
+import { NOBODY, openRooms, type Rooms } from '../support/rooms.ts';
 
 const document = readFileSync('test/vectors/pdf/ghostscript.pdf');
 const request = (key?: string) => ({ document, options: { visible: true }, idempotencyKey: key });
@@ -28,7 +28,7 @@ function build(db: Db): { seals: Seals; audit: AuditLog } {
   };
   const audit: AuditLog = createAuditLog({ ...parts, signer });
   const custody: Custody = createCustody({ ...parts, audit });
-  const organisations = createOrganisations({ ...parts, audit, facts: NO_FACTS });
+  const organisations = createOrganisations({ ...parts, audit, ...NOBODY });
   return { seals: createSeals({ ...parts, audit, custody, organisations, serviceName: 'Yinxin' }), audit };
 }
 
@@ -75,7 +75,7 @@ const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? 
 beforeAll(async () => {
   rooms = await openRooms();
   const { seals } = build(rooms.db);
-  const organisations = createOrganisations({ ...rooms, facts: NO_FACTS });
+  const organisations = createOrganisations({ ...rooms, ...NOBODY });
   await rooms.db.transaction((tx) => seals.certificates.ensureAuthorities(tx));
   actor = { accountId: newId('acc', rooms.clock.now()), clientId: 'test' };
   await rooms.db.query(`INSERT INTO accounts (id, state, created_at) VALUES ($1, 'active', now())`, [

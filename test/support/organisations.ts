@@ -43,7 +43,7 @@ export function tellFacts(): Told {
 }
 
 export function openRoom(db: Db, clock: Clock, facts: MandateFacts): Organisations {
-  return createOrganisations({ db, clock, audit: auditOf(db, clock), facts });
+  return createOrganisations({ db, clock, audit: auditOf(db, clock), facts, person: async () => undefined });
 }
 
 function auditOf(db: Db, clock: Clock) {

@@ -7,8 +7,11 @@ import type { MandateFacts } from '../../src/organisations/index.ts';
 import { TestClock } from './clock.ts';
 import { openMigrated } from './databases.ts';
 
-/** Neither portals nor seals. */
-export const NO_FACTS: MandateFacts = { serviceExists: async () => false, unitOfSeal: async () => undefined };
+/** What organisations are told where there are neither portals nor seals nor persons. */
+export const NOBODY = {
+  facts: { serviceExists: async () => false, unitOfSeal: async () => undefined } satisfies MandateFacts,
+  person: async () => undefined,
+};
 
 export interface Rooms {
   readonly db: Db;
