@@ -9,6 +9,7 @@ import { liveCheckRoutes } from './demo/live-check.ts';
 import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
 import { outboxRoute } from './console/outbox.ts';
 import { recoveryStopRoute } from './console/recovery-stop.ts';
+import { createDualControl, type DualControl } from './dual-control/index.ts';
 import {
   createAccountCache,
   createAuthorities,
@@ -86,6 +87,8 @@ export interface App {
   readonly audit: AuditLog;
   readonly identity: Identity;
   readonly organisations: Organisations;
+  /** What takes two persons. */
+  readonly dualControl: DualControl;
   readonly portals: Portals;
   readonly resources: Resources;
   readonly tokenKeys: TokenKeys;
@@ -215,11 +218,13 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
         clock,
         logger,
       }),
+      request: (tx, request) => dualControl.request(tx, request),
       async person(accountId) {
         const account = await identity.account(accountId);
         return account && account.proofing >= FOUNDING_LEVEL ? identity.persons.person(accountId) : undefined;
       },
     });
+    const dualControl = createDualControl({ db, clock, audit, acts: organisations.acts });
     const identity = createIdentity({
       db,
       clock,
@@ -409,6 +414,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       audit,
       identity,
       organisations,
+      dualControl,
       portals,
       resources,
       tokenKeys,

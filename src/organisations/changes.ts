@@ -42,6 +42,8 @@ export interface Changes {
   ): Promise<T>;
   /** Inside a change: asks for a right in one more place. @throws {OrganisationError} NOT_PERMITTED */
   allow(scene: Scene, actor: string, right: Right, unitId: UnitId | undefined): void;
+  /** Whether an account has a right, read under the organisation's lock in the caller's transaction. */
+  may(tx: Queryable, accountId: AccountId, right: Right, place: Place): Promise<boolean>;
   /** Asks whether an account may see something. @throws as `change`. */
   require(accountId: string, right: Right, place: Place): Promise<void>;
   /** Locks an organisation and reads what a change needs, in the transaction of a caller who asks for no right. */
@@ -156,6 +158,11 @@ export function createChanges(parts: { db: Db; clock: Clock; audit: AuditLog }):
           await recordRefusal(actor, right, place, found);
         throw error;
       }
+    },
+
+    async may(tx, accountId, right, place) {
+      const found = await scene(tx, place.organisationId, accountId, true);
+      return found?.organisation.state === 'active' && refusal(found, accountId, right, place) === undefined;
     },
 
     allow(found, actor, right, unitId) {

@@ -6,7 +6,9 @@ import { randomUUID } from 'node:crypto';
 import type { AuditLog } from '../audit/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import { isUniqueViolation, type Db, type Queryable } from '../platform/db/db.ts';
+import type { ActRecord, DualControl } from '../dual-control/index.ts';
 import { newId, type AccountId, type OrganisationId } from '../platform/ids.ts';
+import { CHANGE_REPRESENTATIVE } from './acts.ts';
 import { notHere, type Changes, type Scene } from './changes.ts';
 import { OrganisationError } from './errors.ts';
 import type { Memberships } from './memberships.ts';
@@ -30,8 +32,8 @@ export type Founded =
   | { readonly kind: 'founded'; readonly organisation: Organisation }
   /** The person represents it already. */
   | { readonly kind: 'known'; readonly organisation: Organisation }
-  /** Somebody answers for it: the change of its representative is theirs to approve. The proof is good for it. */
-  | { readonly kind: 'proven'; readonly organisation: Organisation; readonly proofId: string };
+  /** Somebody answers for it: the change of its representative was asked for, and is theirs to approve. */
+  | { readonly kind: 'requested'; readonly organisation: Organisation; readonly act: ActRecord };
 
 export interface Founding {
   /** The register that is asked; undefined: nobody can found an organisation by themselves here. */
@@ -60,6 +62,8 @@ export function createFounding(parts: {
   registry: Registry;
   memberships: Memberships;
   register: OrganisationRegister | undefined;
+  /** Asks for what takes two persons. */
+  request: DualControl['request'];
   /** Who a person is, as an authority confirmed it at the founding level or above. */
   person: (accountId: AccountId) => Promise<NaturalPerson | undefined>;
 }): Founding {
@@ -125,7 +129,7 @@ export function createFounding(parts: {
           const answering = await answeringFor(tx, scene);
           const proofId = await keepProof(tx, accountId, organisation.id, register.id, answer.reference);
           const isOwn = answering.some((each) => each.accountId === accountId && each.represents);
-          const kind = isOwn ? 'known' : answering.length > 0 ? 'proven' : 'founded';
+          const kind = isOwn ? 'known' : answering.length > 0 ? 'requested' : 'founded';
           if (kind === 'founded')
             await memberships.appoint(
               tx,
@@ -139,7 +143,15 @@ export function createFounding(parts: {
             subject: organisation.id,
             detail: { proofId, register: register.id, fictional: register.fictional },
           });
-          return kind === 'proven' ? { kind, organisation, proofId } : { kind, organisation };
+          if (kind !== 'requested') return { kind, organisation };
+          const act = await parts.request(tx, {
+            act: CHANGE_REPRESENTATIVE,
+            parameters: { accountId, proofId },
+            requestedBy: accountId,
+            scope: organisation.id,
+            expiresAt: new Date(clock.now().getTime() + PROOF_DAYS * DAY_MS),
+          });
+          return { kind, organisation, act };
         });
       } catch (cause) {
         // Another who proved the same was quicker.

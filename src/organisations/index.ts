@@ -1,8 +1,10 @@
 /** The organisations room's door. */
 import type { AuditLog } from '../audit/index.ts';
+import type { Act, DualControl } from '../dual-control/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Db } from '../platform/db/db.ts';
 import type { AccountId } from '../platform/ids.ts';
+import { organisationActs } from './acts.ts';
 import { createAuthorities, type Authorities } from './authority.ts';
 import { createChanges, type Changes } from './changes.ts';
 import { createFounding, type Founding } from './founding.ts';
@@ -21,6 +23,8 @@ export interface Organisations
     Pick<Changes, 'require'> {
   readonly mandates: Omit<Mandates, 'revokeAll'>;
   readonly founding: Founding;
+  /** What takes two persons, for `dual-control`. */
+  readonly acts: Readonly<Record<string, Act>>;
 }
 
 export function createOrganisations(parts: {
@@ -29,6 +33,8 @@ export function createOrganisations(parts: {
   audit: AuditLog;
   facts: MandateFacts;
   register?: OrganisationRegister | undefined;
+  /** Asks for what takes two persons. */
+  request: DualControl['request'];
   /** Who a person is, as an authority confirmed it at level 3 or above. */
   person: (accountId: AccountId) => Promise<NaturalPerson | undefined>;
 }): Organisations {
@@ -37,17 +43,20 @@ export function createOrganisations(parts: {
   const mandates = createMandates({ ...parts, changes, memberships });
   const rest = { ...parts, changes, memberships, mandates };
   const registry = createRegistry(rest);
+  const founding = createFounding({ ...rest, registry, register: parts.register });
   return {
     ...registry,
     ...createUnits(rest),
     ...memberships,
     ...createAuthorities(rest),
     require: changes.require,
-    founding: createFounding({ ...rest, registry, register: parts.register }),
+    founding,
+    acts: organisationActs({ ...rest, founding }),
     mandates,
   };
 }
 
+export { APPOINT_ADMINISTRATOR, CHANGE_REPRESENTATIVE } from './acts.ts';
 export type { Acting, Authority, Ended, Purpose } from './authority.ts';
 export type { Place } from './changes.ts';
 export { DUTIES, ROLES, type Right, type Role } from './duties.ts';

@@ -60,6 +60,8 @@ export interface Memberships {
   giveUp(id: string, accountId: AccountId): Promise<void>;
   /** Within a change: ends every role in a place. Without a unit: in the whole organisation. */
   endAll(tx: Queryable, place: Place, actor: string, reason: EndReason): Promise<void>;
+  /** Within a change: ends the role of the legal representative, for another who takes the place. */
+  endRepresentative(tx: Queryable, organisationId: OrganisationId, actor: string): Promise<void>;
   /** Within a change: ends one role. @returns whether it was there. */
   endOne(tx: Queryable, id: MembershipId, actor: string, reason: EndReason): Promise<boolean>;
   membership(id: string): Promise<Membership | undefined>;
@@ -236,6 +238,16 @@ export function createMemberships(parts: {
         await changes.lock(tx, membership.organisation.id);
         if (!(await endOne(tx, membership.id, accountId, 'given-up'))) throw notHere();
       });
+    },
+
+    async endRepresentative(tx, organisationId, actor) {
+      await endWhere(
+        tx,
+        `organisation_id = $1 AND role = 'legal-representative'`,
+        [organisationId],
+        actor,
+        'replaced',
+      );
     },
 
     async endAll(tx, { organisationId, unitId }, actor, reason) {

@@ -38,6 +38,7 @@ const KEPT = [
   'proofing_evidence',
   'register_events',
   'releases',
+  'representative_proofs',
 ];
 
 const person = { identifier: '19912349876', password: 'a quiet word by the closed gate' };

@@ -1,8 +1,11 @@
 /** The organisations room alone, with fictional organisations and accounts that are nothing but numbers. */
 import { createAuditLog } from '../../src/audit/index.ts';
+import { createDualControl, type DualControl } from '../../src/dual-control/index.ts';
 import {
   createOrganisations,
   type MandateFacts,
+  type NaturalPerson,
+  type OrganisationRegister,
   type Organisation,
   type Organisations,
   type Unit,
@@ -43,9 +46,31 @@ export function tellFacts(): Told {
 }
 
 export function openRoom(db: Db, clock: Clock, facts: MandateFacts): Organisations {
-  return createOrganisations({ db, clock, audit: auditOf(db, clock), facts, person: async () => undefined });
+  return openRooms({ db, clock, facts }).organisations;
 }
 
+/** The room with acts of two persons beside it. */
+export function openRooms(parts: {
+  readonly db: Db;
+  readonly clock: Clock;
+  readonly facts?: MandateFacts;
+  readonly register?: OrganisationRegister;
+  readonly person?: (accountId: AccountId) => Promise<NaturalPerson | undefined>;
+}): { organisations: Organisations; dualControl: DualControl } {
+  const { db, clock, facts = tellFacts(), register, person = async () => undefined } = parts;
+  const audit = auditOf(db, clock);
+  const organisations = createOrganisations({
+    db,
+    clock,
+    audit,
+    facts,
+    register,
+    person,
+    request: (tx, request) => dualControl.request(tx, request),
+  });
+  const dualControl: DualControl = createDualControl({ db, clock, audit, acts: organisations.acts });
+  return { organisations, dualControl };
+}
 function auditOf(db: Db, clock: Clock) {
   return createAuditLog({ db, clock, signer: () => Promise.reject(new Error('nothing is signed here')) });
 }

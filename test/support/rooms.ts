@@ -11,6 +11,7 @@ import { openMigrated } from './databases.ts';
 export const NOBODY = {
   facts: { serviceExists: async () => false, unitOfSeal: async () => undefined } satisfies MandateFacts,
   person: async () => undefined,
+  request: () => Promise.reject(new Error('nothing is asked of two persons')),
 };
 
 export interface Rooms {
