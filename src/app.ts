@@ -175,7 +175,15 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     });
     const presence = await joinProcesses({ db, clock, audit, logger, dataKeys: secrets.dataKeys });
     closing.unshift(() => presence.leave());
-    const custody = createCustody({ db, clock, audit, keyEncryptionKey: secrets.keyEncryptionKey });
+    const custody = createCustody({
+      db,
+      clock,
+      audit,
+      keyEncryptionKey: secrets.keyEncryptionKey,
+      otherKeyEncryptionKeys: secrets.otherKeyEncryptionKeys,
+    });
+    closing.unshift(() => custody.stop());
+    await custody.start();
     const passwords = await hasher;
     metrics.watchPasswords(() => passwords.depth());
     const { carriers, development, close } = createCarriers({ config, languages, clock });

@@ -97,9 +97,26 @@ export interface AuditEvents {
     purpose: string;
     version: number;
     keyType: string;
+    state: string;
+    driver: string;
+    predecessor?: string;
     publicKeyDigest: string;
   };
-  'key.destroyed': { owner: string };
+  /** The reason is a closed word. */
+  'key.state-changed': { owner: string; from: string; to: string; reason?: string };
+  /** Proof that a key is no more: the digests of its public half and of the ciphertext that was erased. */
+  'key.destroyed': {
+    owner: string;
+    purpose: string;
+    version: number;
+    from: string;
+    driver: string;
+    publicKeyDigest: string;
+    erasedDigest?: string;
+  };
+  'key.backup-exported': { owner: string; publicKeyDigest: string; wrappingKey: string };
+  'key.restored': { owner: string; publicKeyDigest: string; state: string };
+  'wrapping-key.replaced': { dataKeys: number };
   /** An act that needs two persons. The digest is that of its canonical JSON. */
   'act.requested': { act: string; scope: string; digest: string; approvals: number; expiresAt: string };
   'act.approved': { act: string; scope: string; digest: string };

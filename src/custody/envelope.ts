@@ -1,11 +1,13 @@
 /**
- * The envelope driver: a data key per owner, wrapped by the key-encryption key from outside the database; private keys (PKCS #8)
- * encrypted under the data key. Each ciphertext is bound by its associated data to owner, purpose and version, so that a row copied to
- * another owner does not open.
+ * The envelope driver: a data key per owner, wrapped by a wrapping key from outside the database; private keys (PKCS #8) encrypted under the
+ * data key with AES-256-GCM. Each ciphertext is bound by its associated data to owner, key, version and purpose, so that a row copied to
+ * another place does not open.
  */
-import { createHmac, createPrivateKey, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
 import { createKeyCipher, type Cipher } from '../platform/cipher.ts';
+import { only, type Queryable } from '../platform/db/db.ts';
 import { CustodyError } from './errors.ts';
+import type { WrappingKeys } from './wrapping.ts';
 
 export interface DataKey {
   readonly owner: string;
@@ -13,68 +15,112 @@ export interface DataKey {
   readonly cipher: Cipher;
 }
 
-export interface Envelope {
-  /** Names the key-encryption key without showing it; stored beside what it wraps. */
-  readonly wrappingKeyId: string;
-  /** A new data key and its wrapped form. */
-  createDataKey(owner: string, version: number): { dataKey: DataKey; wrapped: Uint8Array };
-  /** @throws {CustodyError} WRAPPING_KEY_WRONG: the installation runs with another key-encryption key; KEY_UNAVAILABLE: it does not open. */
-  openDataKey(row: { owner: string; version: number; wrapping_key: string; wrapped: Uint8Array }): DataKey;
-  encryptPrivateKey(
-    dataKey: DataKey,
-    key: { id: string; purpose: string; version: number },
-    privateKey: KeyObject,
-  ): Uint8Array;
-  /** @throws {CustodyError} KEY_UNAVAILABLE */
-  decryptPrivateKey(
-    dataKey: DataKey,
-    key: { id: string; purpose: string; version: number },
-    bytes: Uint8Array,
-  ): KeyObject;
+/** A data key as it is stored. */
+export interface DataKeyRow {
+  readonly owner: string;
+  readonly version: number;
+  /** Id of the wrapping key. */
+  readonly wrapping_key: string;
+  readonly wrapped: Uint8Array;
 }
 
-export function createEnvelope(keyEncryptionKey: KeyObject): Envelope {
-  const wrap = createKeyCipher(keyEncryptionKey);
-  const wrappingKeyId = createHmac('sha256', keyEncryptionKey)
-    .update('yinxin/custody/key-check')
-    .digest('hex')
-    .slice(0, 16);
-  const dataKeyContext = (owner: string, version: number) => JSON.stringify(['data-key', owner, version]);
-  const privateKeyContext = (dataKey: DataKey, key: { id: string; purpose: string; version: number }) =>
+/** What the ciphertext of a private key is bound to, besides its owner. */
+export interface KeyPlace {
+  readonly id: string;
+  readonly purpose: string;
+  readonly version: number;
+}
+
+export interface Envelope {
+  /** The newest data key of an owner, made when there is none. Its owner's lock must be held. */
+  newestDataKey(tx: Queryable, owner: string, now: Date): Promise<DataKey>;
+  /** @throws {CustodyError} KEY_UNAVAILABLE: there is none, or it does not open; WRAPPING_KEY_WRONG. */
+  dataKey(on: Queryable, owner: string, version: number): Promise<DataKey>;
+  /** @throws as `dataKey`. */
+  openDataKey(row: DataKeyRow): Promise<DataKey>;
+  encryptPrivateKey(dataKey: DataKey, key: KeyPlace, privateKey: KeyObject): Uint8Array;
+  /**
+   * @param publicKey SubjectPublicKeyInfo, DER: a private key that belongs to another is not given.
+   * @throws {CustodyError} KEY_UNAVAILABLE
+   */
+  decryptPrivateKey(dataKey: DataKey, key: KeyPlace, bytes: Uint8Array, publicKey: Uint8Array): KeyObject;
+  /** The same data key under the current wrapping key. */
+  rewrap(row: DataKeyRow): Promise<Uint8Array>;
+}
+
+const COLUMNS = 'owner, version, wrapping_key, wrapped';
+
+export function createEnvelope(wrapping: WrappingKeys): Envelope {
+  const dataKeyContext = ({ owner, version }: { owner: string; version: number }) =>
+    JSON.stringify(['data-key', owner, version]);
+  const privateKeyContext = (dataKey: DataKey, key: KeyPlace) =>
     JSON.stringify(['private-key', dataKey.owner, dataKey.version, key.id, key.purpose, key.version]);
+  const toDataKey = (owner: string, version: number, bytes: Uint8Array): DataKey => ({
+    owner,
+    version,
+    cipher: createKeyCipher(createSecretKey(bytes)),
+  });
+
+  async function unwrap(row: DataKeyRow): Promise<Uint8Array> {
+    const key = wrapping.find(row.wrapping_key);
+    try {
+      return await key.unwrap(row.wrapped, dataKeyContext(row));
+    } catch (cause) {
+      throw unavailable(cause);
+    }
+  }
+
+  const openDataKey: Envelope['openDataKey'] = async (row) =>
+    toDataKey(row.owner, row.version, await unwrap(row));
 
   return {
-    wrappingKeyId,
-    createDataKey(owner, version) {
+    openDataKey,
+    async newestDataKey(tx, owner, now) {
+      const [row] = await tx.query<DataKeyRow>(
+        `SELECT ${COLUMNS} FROM custody_data_keys WHERE owner = $1 ORDER BY version DESC LIMIT 1`,
+        [owner],
+      );
+      if (row) return openDataKey(row);
       const bytes = randomBytes(32);
-      const wrapped = wrap.encrypt(bytes, dataKeyContext(owner, version));
-      return { dataKey: { owner, version, cipher: createKeyCipher(createSecretKey(bytes)) }, wrapped };
+      const wrapped = await wrapping.current.wrap(bytes, dataKeyContext({ owner, version: 1 }));
+      only(
+        await tx.query(
+          `INSERT INTO custody_data_keys (${COLUMNS}, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING owner`,
+          [owner, 1, wrapping.current.id, wrapped, now],
+        ),
+      );
+      return toDataKey(owner, 1, bytes);
     },
-    openDataKey(row) {
-      if (row.wrapping_key !== wrappingKeyId)
-        throw new CustodyError(
-          'WRAPPING_KEY_WRONG',
-          'KEY_ENCRYPTION_KEY is not the one that wrapped the keys of this database.',
-        );
-      try {
-        const bytes = wrap.decrypt(row.wrapped, dataKeyContext(row.owner, row.version));
-        return { owner: row.owner, version: row.version, cipher: createKeyCipher(createSecretKey(bytes)) };
-      } catch (cause) {
-        throw new CustodyError('KEY_UNAVAILABLE', 'The key cannot be used at the moment.', { cause });
-      }
+    async dataKey(on, owner, version) {
+      const [row] = await on.query<DataKeyRow>(
+        `SELECT ${COLUMNS} FROM custody_data_keys WHERE owner = $1 AND version = $2`,
+        [owner, version],
+      );
+      if (!row) throw unavailable(new Error('there is no such data key'));
+      return openDataKey(row);
     },
     encryptPrivateKey: (dataKey, key, privateKey) =>
       dataKey.cipher.encrypt(
         privateKey.export({ format: 'der', type: 'pkcs8' }),
         privateKeyContext(dataKey, key),
       ),
-    decryptPrivateKey(dataKey, key, bytes) {
+    decryptPrivateKey(dataKey, key, bytes, publicKey) {
       try {
         const der = dataKey.cipher.decrypt(bytes, privateKeyContext(dataKey, key));
-        return createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' });
+        const privateKey = createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' });
+        const own = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
+        if (Buffer.compare(own, publicKey) !== 0) throw new Error('the public key is of another');
+        return privateKey;
       } catch (cause) {
-        throw new CustodyError('KEY_UNAVAILABLE', 'The key cannot be used at the moment.', { cause });
+        throw unavailable(cause);
       }
     },
+    async rewrap(row) {
+      return wrapping.current.wrap(await unwrap(row), dataKeyContext(row));
+    },
   };
+}
+
+function unavailable(cause: unknown): CustodyError {
+  return new CustodyError('KEY_UNAVAILABLE', 'The key cannot be used at the moment.', { cause });
 }

@@ -11,6 +11,8 @@ import { toDataKeys, type DataKeys } from './data-keys.ts';
 export interface Secrets {
   /** Wraps the data key of every unit (custody). Whoever has it and the database has every seal key. 32 bytes. */
   readonly keyEncryptionKey: KeyObject;
+  /** Wrapping keys that are still, or already, known besides: what lies under them can be opened, and `yinxin keys rewrap` wraps it anew. */
+  readonly otherKeyEncryptionKeys: readonly KeyObject[];
   /** Roots of the keys that encrypt personal data and session records at rest. 32 bytes each. */
   readonly dataKeys: DataKeys;
   /** Keyed into every password hash, so that a stolen database alone cannot be tried against a word list. 32 bytes. */
@@ -24,12 +26,12 @@ export interface Secrets {
 const DEVELOPMENT_FILE = 'development-secrets.json';
 const VARIABLES = ['KEY_ENCRYPTION_KEY', 'DATA_KEY', 'PASSWORD_PEPPER', 'COOKIE_KEYS'] as const;
 /** Lists of keys that are known besides the current ones. */
-const OPTIONAL = ['DATA_KEY_OTHERS', 'PASSWORD_PEPPER_OTHERS'];
+const OPTIONAL = ['KEY_ENCRYPTION_KEY_OTHERS', 'DATA_KEY_OTHERS', 'PASSWORD_PEPPER_OTHERS'];
 type SecretVariable = (typeof VARIABLES)[number];
 
 /**
  * Reads and judges the secrets. Values are 32 random bytes in base64 (`openssl rand -base64 32`); `COOKIE_KEYS` and, where
- * there are any, `DATA_KEY_OTHERS` and `PASSWORD_PEPPER_OTHERS` are comma-separated lists.
+ * there are any, `KEY_ENCRYPTION_KEY_OTHERS`, `DATA_KEY_OTHERS` and `PASSWORD_PEPPER_OTHERS` are comma-separated lists.
  * @returns the secrets, or every problem found; a problem never shows a value.
  */
 export function toSecrets(
@@ -63,6 +65,7 @@ export function toSecrets(
 
   const value: Secrets = {
     keyEncryptionKey: one('KEY_ENCRYPTION_KEY'),
+    otherKeyEncryptionKeys: several('KEY_ENCRYPTION_KEY_OTHERS').map((bytes) => createSecretKey(bytes)),
     dataKeys: toDataKeys(one('DATA_KEY'), several('DATA_KEY_OTHERS').map(createSecretKey)),
     passwordPepper: one('PASSWORD_PEPPER'),
     otherPasswordPeppers: several('PASSWORD_PEPPER_OTHERS').map((bytes) => createSecretKey(bytes)),

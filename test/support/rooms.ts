@@ -23,10 +23,9 @@ export interface Rooms {
 }
 
 /** A migrated database with a clock, an audit log that can sign, and custody. */
-export async function openRooms(): Promise<Rooms> {
+export async function openRooms(keyEncryptionKey = createSecretKey(randomBytes(32))): Promise<Rooms> {
   const db = await openMigrated();
   const clock = new TestClock();
-  const keyEncryptionKey = createSecretKey(randomBytes(32));
   const audit: AuditLog = createAuditLog({
     db,
     clock,
