@@ -15,6 +15,7 @@ import { errors } from 'oidc-provider';
 import { LADDER, type Assurable } from '../identity/index.ts';
 import type { CookieKeys } from '../platform/http/cookie-keys.ts';
 import { PROFILES, type Portal, type Profile } from '../portals/index.ts';
+import { wordOf, type Choice, type WithChoice } from './acting.ts';
 import { addScopes, applyAgreement, type Agreement } from './consents.ts';
 import { RICH_TYPES, validateRich } from './rich-requests.ts';
 import { mayReceive, OPENID_SCOPES, SCOPES, SINGLE_CLAIMS, VERIFIED_CLAIMS } from './scopes.ts';
@@ -88,6 +89,12 @@ export interface ConfigurationParts {
   readonly mayIntrospect: (clientId: string, audience: string) => boolean;
   /** What the person has agreed to give this portal, and refused, on any device. */
   readonly agreed: (accountId: string, clientId: string) => Promise<Agreement>;
+  /** On whose behalf the request goes on. */
+  readonly decideActing: (
+    ctx: KoaContextWithOIDC,
+    existing: WithChoice | undefined,
+  ) => Promise<Choice | undefined>;
+  readonly extraTokenClaims: (ctx: KoaContextWithOIDC, client: Client) => Promise<object>;
   /** Saves a grant, unless what it rests on was withdrawn meanwhile. */
   readonly saveGrant: (grant: Grant) => Promise<unknown>;
   readonly policy: InstanceType<typeof interactionPolicy.Prompt>[];
@@ -123,7 +130,12 @@ export interface LibraryAccount {
   /** What may leave for a portal, `sub` being the account's id. @param agreed Whether the person agreed to give a claim. */
   claims(
     client: Client | undefined,
-    asked: { scope: string; claims: Readonly<Record<string, unknown>>; agreed(claim: string): boolean },
+    asked: {
+      scope: string;
+      claims: Readonly<Record<string, unknown>>;
+      agreed(claim: string): boolean;
+      grant: object | undefined;
+    },
   ): Promise<AccountClaims>;
 }
 
@@ -355,6 +367,10 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       if (parts.portalOf(client)?.profile === 'fapi2' && claims['aud'] !== ctx.oidc.issuer)
         throw new errors.InvalidClientAuth('aud must be the issuer identifier');
     },
+    extraTokenClaims: async (ctx, token) =>
+      token.kind === 'AccessToken' && ctx.oidc.client
+        ? { ...(await parts.extraTokenClaims(ctx, ctx.oidc.client)) }
+        : undefined,
     async findAccount(ctx, id) {
       const { route, client, entities } = ctx.oidc;
       // The library takes the `sub` of an ID token hint for an account's id; it is the number that this portal knows the person by.
@@ -373,6 +389,7 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
                 scope,
                 claims: { ...claims },
                 agreed: (claim) => !rejected.includes(claim) && wasGranted(ctx.oidc.entities.Grant, claim),
+                grant: ctx.oidc.entities.Grant,
               }),
             assurable: account.assurable,
           };
@@ -383,10 +400,19 @@ export function toConfiguration(parts: ConfigurationParts): Configuration {
       const grantId = result?.consent?.grantId ?? session.grantIdFor(client.clientId);
       const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId);
       const within = claimsWithin(ctx.oidc.params?.['claims']);
-      if (existing && coversRequest(existing, ctx.oidc, within)) return existing;
+      // eslint-disable-next-line typescript/no-unsafe-type-assertion -- added to its payload by `acting.ts`
+      const kept = existing as unknown as WithChoice | undefined;
+      const acting = await parts.decideActing(ctx, kept);
+      const same = kept?.acting === undefined ? undefined : wordOf(kept.acting.as);
+      const wanted = acting && wordOf(acting.as);
+      if (existing && same === wanted && coversRequest(existing, ctx.oidc, within)) return existing;
       // What needs no consent, and what was agreed to before, on whatever device, is granted; the consent prompt asks for the rest.
+      // What was given to one organisation's agent is not taken along to another: each choice has a grant of its own.
       const grant =
-        existing ?? new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
+        existing && (same === undefined || same === wanted)
+          ? existing
+          : new provider.Grant({ accountId: session.accountId, clientId: client.clientId });
+      if (acting) Object.assign(grant, { acting });
       const agreement = await parts.agreed(session.accountId, client.clientId);
       addScopes(grant, { '': WITHOUT_CONSENT });
       // A claim that comes with an agreed scope is agreed to when it is asked for by itself, too.

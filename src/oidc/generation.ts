@@ -23,7 +23,7 @@ import { refuseAmbiguous } from '../platform/http/unambiguous.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { deriveKey, type Secrets } from '../platform/secrets.ts';
-import type { Organisations } from '../organisations/index.ts';
+import type { Acting, Organisations } from '../organisations/index.ts';
 import type { Portal, Portals, Resources } from '../portals/index.ts';
 import { createAdapterFactory } from './adapter.ts';
 import { approvalRoutes, createBackchannel, pingInBackground } from './backchannel.ts';
@@ -48,7 +48,15 @@ import { interactionRoutes } from './interactions/routes.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
 import { crossDeviceRoutes } from './cross-device.ts';
 import type { OwnSession } from './own-account.ts';
-import { noteShowing, ownReturn, ownSession, renewSession, sessionExtension } from './own-session.ts';
+import {
+  noteShowing,
+  chooseActing,
+  chosenActing,
+  ownReturn,
+  ownSession,
+  renewSession,
+  sessionExtension,
+} from './own-session.ts';
 import { createOwnPages } from './own-pages.ts';
 import { createPolicy, type LoginResult, type SessionFactors } from './policy.ts';
 import { postAsGet } from './post-as-get.ts';
@@ -57,6 +65,7 @@ import { createRefreshGrace } from './refresh-grace.ts';
 import { createReleases, type Releases } from './releases.ts';
 import { asInvalidMetadata, manageRegistrations } from './registration.ts';
 import { createClaims } from './claims.ts';
+import { createActing, ORGANISATION_SCOPE, type ActingFor, type Choice } from './acting.ts';
 import { API_SCOPES, OPENID_SCOPES } from './scopes.ts';
 import { createRecords, createStoreCipher, keyOf } from './records.ts';
 import { continued, createSessions, type Sessions } from './sessions.ts';
@@ -82,7 +91,7 @@ export interface GenerationParts {
   readonly accounts: AccountCache;
   /** What people can come by while they sign in. */
   readonly means: Means;
-  readonly organisations: Pick<Organisations, 'membershipsOf'>;
+  readonly organisations: Pick<Organisations, 'actingFor' | 'authority' | 'use'>;
   /** By which rules people are identified here, for the provider's metadata. */
   readonly trustFrameworks: readonly string[];
   /** What an authority is called in verified claims. */
@@ -111,6 +120,9 @@ export interface Generation {
   session(ctx: Context): Promise<OwnSession>;
   /** Gives it a new id. */
   renewSession(ctx: Context): Promise<void>;
+  /** For whom its person has said that they act from now on. */
+  acting(ctx: Context): Promise<Choice | undefined>;
+  switchActing(ctx: Context, accountId: string, as: Acting | null): Promise<boolean>;
   /** Adds to it what its person has just shown. */
   noteShowing(ctx: Context, showing: Showing): Promise<void>;
 }
@@ -143,6 +155,7 @@ export interface Generations {
   readonly releases: Releases;
   readonly subjects: Subjects;
   readonly guard: Guard;
+  readonly acting: ActingFor;
 }
 
 export function createGenerations(parts: GenerationParts): Generations {
@@ -153,7 +166,8 @@ export function createGenerations(parts: GenerationParts): Generations {
   const records = createRecords({ store, cipher: createStoreCipher(secrets.dataKeys) });
   const subjects = createSubjects({ ...parts, mergedInto: parts.identity.persons.mergedInto });
   const consents = createConsents(parts);
-  const claims = createClaims(parts);
+  const acting = createActing(parts);
+  const claims = createClaims({ ...parts, acting, subjectOf: subjects.subjectOf });
   const releases = createReleases(parts);
   const sessions = createSessions({ ...parts, records, dataKeys: secrets.dataKeys });
   const restarts = createRestarts({ records, clock, issuer: config.issuer });
@@ -269,10 +283,16 @@ export function createGenerations(parts: GenerationParts): Generations {
         mayIntrospect: (clientId, audience) =>
           resources.find(audience)?.introspectedBy.includes(clientId) ?? false,
         agreed: consents.given,
+        decideActing: acting.decide,
+        extraTokenClaims: (ctx, client) =>
+          acting.extraTokenClaims(ctx, (accountId) =>
+            subjects.subjectOf(accountId, portalOf.get(client)?.sector ?? client.clientId),
+          ),
         saveGrant: consents.save,
         policy: createPolicy({
           portalOf: (client) => portalOf.get(client),
           verifiedClaimsMissing,
+          choicesOf: async (accountId, clientId) => (await acting.choices(accountId, clientId)).length,
           assurable: (account) => (account as { assurable?: Assurable }).assurable,
           means,
           now,
@@ -326,6 +346,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       return parts.logouts.enqueue({ clientId: this.clientId, accountId, sid });
     };
     rememberFactors(provider);
+    acting.attach(provider);
     recordReleases(provider, releases);
     saveNewSessions(provider, config.issuer.startsWith('https:'));
     pingInBackground(provider, logger);
@@ -351,6 +372,7 @@ export function createGenerations(parts: GenerationParts): Generations {
       sessionExtension({ ...parts, provider, issuer: config.issuer }),
       interactionRoutes({
         ...parts,
+        acting,
         guard,
         provider,
         records,
@@ -407,11 +429,14 @@ export function createGenerations(parts: GenerationParts): Generations {
         return { accountId, uid, factors };
       },
       noteShowing: (ctx, showing) => noteShowing(provider, ctx, showing),
+      acting: (ctx) => chosenActing(provider, ctx),
+      switchActing: (ctx, accountId, as) =>
+        chooseActing(provider, ctx, accountId, { as, at: clock.now().getTime() / 1000 }),
       renewSession: (ctx) => renewSession(provider, ctx, config.issuer.startsWith('https:')),
     };
   }
 
-  return { build, signOutEverywhere, sessions, consents, releases, subjects, guard };
+  return { build, signOutEverywhere, sessions, consents, releases, subjects, guard, acting };
 }
 
 /**
@@ -453,7 +478,7 @@ function recordReleases(provider: Provider, releases: Releases): void {
   const { prototype } = (provider as unknown as { Claims: { prototype: LibraryClaims } }).Claims;
   const result = prototype.result;
   prototype.result = async function recordedResult() {
-    const claims = await result.call(this);
+    const claims = { ...(await result.call(this)), ...actingIn(this) };
     await releases.record({
       accountId: String(this.available['sub']),
       clientId: this.client.clientId,
@@ -462,6 +487,16 @@ function recordReleases(provider: Provider, releases: Releases): void {
     });
     return claims;
   };
+}
+
+/** Whom the person acts for is in the ID token, too, of a portal that asked for it by its scope: a portal looks there first. */
+function actingIn({ available, ctx }: LibraryClaims): Readonly<Record<string, unknown>> {
+  const { AuthorizationCode, RefreshToken, DeviceCode, Grant } = ctx?.oidc.entities ?? {};
+  const scope = (AuthorizationCode ?? RefreshToken ?? DeviceCode)?.scope?.split(' ') ?? [];
+  if (!scope.includes(ORGANISATION_SCOPE) || Grant?.getRejectedOIDCClaims().includes('organisation'))
+    return {};
+  const names = ['organisation', 'act', 'organisation_authority'].filter((name) => name in available);
+  return Object.fromEntries(names.map((name) => [name, available[name]]));
 }
 
 /** Names of claims, those inside `verified_claims` (OpenID Identity Assurance Schema 1.0, section 5.1) by their own names. */

@@ -3,6 +3,8 @@ import type { AuditLog } from '../audit/index.ts';
 import type { Factors, Showing } from '../identity/index.ts';
 import type { Db } from '../platform/db/db.ts';
 import type { Context } from '../platform/http/context.ts';
+import type { Acting } from '../organisations/index.ts';
+import type { Choice } from './acting.ts';
 import type { Consents, PortalAgreement } from './consents.ts';
 import type { SignOutEverywhere } from './generation.ts';
 import type { Guard } from './guard.ts';
@@ -25,6 +27,10 @@ export interface OwnAccount {
   sendToSignIn(ctx: Context, path: string, options?: Parameters<typeof sendToSignIn>[3]): void;
   /** Adds to the session what its person has just shown on a page of ours, such as a factor that they set up there. */
   noteShowing(ctx: Context, showing: Showing): Promise<void>;
+  /** For whom the person of this browser's session has said that they act, at portals that they come to from now on. */
+  acting(ctx: Context): Promise<Choice | undefined>;
+  /** Says so. @returns false: the session is not this account's. */
+  switchActing(ctx: Context, accountId: string, as: Acting | null): Promise<boolean>;
   readonly sessions: Pick<Sessions, 'list'>;
   /** Ends sessions of the account. @param reason Closed word for the audit log. @returns how many there were. */
   endSessions(accountId: string, which: Which, reason: string): Promise<number>;
@@ -57,6 +63,8 @@ export function createOwnAccount(parts: {
   readonly session: OwnAccount['session'];
   readonly sendToSignIn: OwnAccount['sendToSignIn'];
   readonly noteShowing: OwnAccount['noteShowing'];
+  readonly acting: OwnAccount['acting'];
+  readonly switchActing: OwnAccount['switchActing'];
   /** Gives the asking browser's session a new id. */
   readonly renew: (ctx: Context) => Promise<void>;
 }): OwnAccount {
@@ -66,6 +74,8 @@ export function createOwnAccount(parts: {
     session: parts.session,
     sendToSignIn: parts.sendToSignIn,
     noteShowing: parts.noteShowing,
+    acting: parts.acting,
+    switchActing: parts.switchActing,
     sessions,
     guard: parts.guard,
     releases,

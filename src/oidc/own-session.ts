@@ -10,10 +10,11 @@ import type { Lifetime } from '../platform/http/lifetime.ts';
 import type { Pages } from '../platform/http/pages.ts';
 import { ownPath } from '../platform/http/preferences.ts';
 import { OWN_PORTAL, OWN_RETURN_PATH } from '../portals/index.ts';
+import type { Choice, WithChoice } from './acting.ts';
 import { ROUTES, TTL } from './configuration.ts';
 import type { SessionFactors } from './policy.ts';
 
-type Session = InstanceType<Provider['Session']> & SessionFactors;
+type Session = InstanceType<Provider['Session']> & SessionFactors & WithChoice;
 
 /** Parts of the library's session that its types leave out. */
 interface LibrarySession {
@@ -63,6 +64,25 @@ export async function noteShowing(provider: Provider, ctx: Context, showing: Sho
   session.factors = { ...session.factors, [showing.method]: at };
   session.amr = amrOf(methodsOf(session.factors));
   await session.save(Math.max(1, session.exp - at));
+}
+
+/** For whom the person of the request's browser has said that they act, at portals that they come to from then on. */
+export async function chosenActing(provider: Provider, ctx: Context): Promise<Choice | undefined> {
+  return (await ownSession(provider, ctx)).acting;
+}
+
+/** Changes that. @returns false: the session is not this account's. */
+export async function chooseActing(
+  provider: Provider,
+  ctx: Context,
+  accountId: string,
+  choice: Choice,
+): Promise<boolean> {
+  const session = await ownSession(provider, ctx);
+  if (session.accountId !== accountId || session.exp === undefined) return false;
+  session.acting = choice;
+  await session.save(Math.max(1, session.exp - Math.floor(choice.at)));
+  return true;
 }
 
 /** Gives the session of the request's browser a new id; the old one is good for nothing from then on. */

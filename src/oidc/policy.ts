@@ -11,6 +11,7 @@ import {
   type Wanted,
 } from '../identity/index.ts';
 import { OWN_PORTAL, type Portal } from '../portals/index.ts';
+import { ORGANISATION_SCOPE, SELECT_ORGANISATION, type WithChoice } from './acting.ts';
 import type { Beginning } from './sessions.ts';
 
 const { Check, Prompt, base } = interactionPolicy;
@@ -25,6 +26,8 @@ export interface PolicyParts {
   portalOf(client: object): Portal | undefined;
   /** Claims inside `verified_claims` that the person has not been asked for. */
   verifiedClaimsMissing(ctx: KoaContextWithOIDC): string[];
+  /** For how many organisations or units the person may act at the portal. */
+  choicesOf(accountId: string, clientId: string): Promise<number>;
   /** Of the account that `findAccount` gave. */
   assurable(account: object): Assurable | undefined;
   /** What people can come by while they sign in. */
@@ -159,5 +162,26 @@ export function createPolicy(parts: PolicyParts): InstanceType<typeof interactio
   );
   // OpenID Connect Core 1.0, section 3.1.2.1; the library leaves it to us.
   policy.add(new Prompt({ name: 'select_account', requestable: true }), 1);
+  policy.add(
+    new Prompt(
+      { name: SELECT_ORGANISATION, requestable: true },
+      new Check(
+        'organisation_missing',
+        'there is more than one organisation to act for',
+        'interaction_required',
+        async ({ oidc }) => {
+          const { session, client, requestParamScopes } = oidc;
+          // eslint-disable-next-line typescript/no-unsafe-type-assertion -- added to its payload by `acting.ts`
+          const { acting } = (oidc.entities.Grant ?? {}) as WithChoice;
+          if (!requestParamScopes.has(ORGANISATION_SCOPE) || !session?.accountId || !client || acting)
+            return Check.NO_NEED_TO_PROMPT;
+          return (await parts.choicesOf(session.accountId, client.clientId)) > 1
+            ? Check.REQUEST_PROMPT
+            : Check.NO_NEED_TO_PROMPT;
+        },
+      ),
+    ),
+    2,
+  );
   return policy;
 }

@@ -3,6 +3,8 @@ import type { Middleware } from '../platform/http/context.ts';
 import type { DirectHandler } from '../platform/http/direct.ts';
 import type { AccountId } from '../platform/ids.ts';
 import type { Portal } from '../portals/index.ts';
+import type { Acting } from '../organisations/index.ts';
+import type { WithChoice } from './acting.ts';
 import { apiResource, CODE_CHALLENGE_OPTIONAL } from './configuration.ts';
 import { createGenerations, type GenerationParts, type SignOutEverywhere } from './generation.ts';
 import type { LogoutOutbox } from './logout-outbox.ts';
@@ -22,6 +24,8 @@ export interface BearerToken {
   readonly accountId: AccountId;
   readonly clientId: string;
   readonly scopes: ReadonlySet<string>;
+  /** For whom the person acts by it; undefined: for themselves. */
+  readonly acting: Acting | undefined;
 }
 
 export interface Oidc {
@@ -86,7 +90,18 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
         accessToken.grantId === undefined ? undefined : await provider.Grant.find(accessToken.grantId);
       if (!grant || accessToken.clientId === undefined) return undefined;
       const account = await parts.accounts.account(accessToken.accountId);
-      return account && { accountId: account.id, clientId: accessToken.clientId, scopes: accessToken.scopes };
+      // A token that does not say for whom it was asked for speaks for the person alone.
+      const says = 'organisation' in (accessToken.extra ?? {});
+      // eslint-disable-next-line typescript/no-unsafe-type-assertion -- added to its payload by `acting.ts`
+      const acting = says ? (grant as unknown as WithChoice).acting?.as : undefined;
+      return (
+        account && {
+          accountId: account.id,
+          clientId: accessToken.clientId,
+          scopes: accessToken.scopes,
+          acting: acting ?? undefined,
+        }
+      );
     },
     checkPortal: (portal) => current.check(portal),
     signOutEverywhere,
@@ -100,6 +115,8 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
       session: (ctx) => current.session(ctx),
       sendToSignIn: (ctx, path, options) => sendToSignIn(ctx, config.issuer, path, options),
       noteShowing: (ctx, showing) => current.noteShowing(ctx, showing),
+      acting: (ctx) => current.acting(ctx),
+      switchActing: (ctx, accountId, as) => current.switchActing(ctx, accountId, as),
       renew: (ctx) => current.renewSession(ctx),
     }),
     issueInitialAccessToken: ({ seconds, codeChallenge = 'required' }) =>

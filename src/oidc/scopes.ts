@@ -7,7 +7,7 @@ import {
   type PostalAddress,
   type Person,
 } from '../identity/index.ts';
-import type { Membership } from '../organisations/index.ts';
+import type { Authority } from '../organisations/index.ts';
 import type { Portal } from '../portals/index.ts';
 
 export interface Scope {
@@ -28,8 +28,8 @@ export const OPENID_SCOPES = {
   address: { claims: ['address'], consent: true },
   /** Who the person is, as an authority confirmed it; in place of the ID number a number that means something in one sector alone. */
   realname: { claims: ['name', 'id_number_hash'], consent: true },
-  /** Which organisations the person acts in. */
-  organisation: { claims: ['organisations'], consent: true },
+  /** Which organisation the person acts for at this portal, if for any; see `acting.ts`. */
+  organisation: { claims: ['organisation', 'act', 'organisation_authority'], consent: true },
   /** Access that goes on after the person has left (OpenID Connect Core 1.0, section 11). */
   offline_access: { claims: [], consent: true },
 } satisfies Record<string, Scope>;
@@ -55,7 +55,8 @@ export interface About {
   readonly account: Account;
   readonly person?: Person | undefined;
   readonly address?: PostalAddress | undefined;
-  readonly memberships?: readonly Membership[] | undefined;
+  /** For whom they act at the portal. */
+  readonly authority?: Authority | undefined;
 }
 
 /** A claim about a person, as it is put to them. */
@@ -65,7 +66,7 @@ export interface PersonalClaim {
   /** Claims that say something about this one and go with it. */
   readonly with?: readonly string[];
   /** What has to be read for it beside the account. */
-  readonly needs?: 'person' | 'address' | 'memberships';
+  readonly needs?: 'person' | 'address' | 'authority';
   /** What an operator must have allowed a portal that is given it. */
   readonly entitlement?: Portal['entitlements'][number];
 }
@@ -105,15 +106,20 @@ export const PERSONAL_CLAIMS: Readonly<Record<string, PersonalClaim>> = {
     needs: 'person',
     entitlement: 'id-number',
   },
-  organisations: {
-    shown: ({ memberships = [] }) =>
-      [...new Set(memberships.map(({ organisation }) => organisation.name))].join('、') || undefined,
-    needs: 'memberships',
+  organisation: {
+    shown: ({ authority }, t) => (authority ? placeOf(authority) : t('claim.organisation.none')),
+    with: ['act', 'organisation_authority'],
+    needs: 'authority',
   },
 };
 
 /** Names of `verified_claims` stand for the claims inside; whoever is given them has agreed to each of those. */
 export const VERIFIED_CLAIMS = 'verified_claims';
+
+/** An organisation, or one of its units, as people read it. */
+export function placeOf({ organisation, unit }: Pick<Authority, 'organisation' | 'unit'>): string {
+  return unit ? `${organisation.name} ${unit.name}` : organisation.name;
+}
 
 function maskedName(name: string): string {
   const [first = '', ...rest] = [...name];
@@ -164,20 +170,10 @@ export function isOfAccount(claim: string): boolean {
 
 /** What else is known of somebody, as claims. @param idNumberHash What the portal sees in place of the ID number. */
 export function furtherClaimsOf(about: About, idNumberHash: string | undefined): Record<string, unknown> {
-  const { person, address, memberships } = about;
+  const { person, address } = about;
   return {
     ...(person === undefined ? {} : personClaims(person, idNumberHash)),
     ...(address === undefined ? {} : { address: { formatted: formatted(address), ...address } }),
-    ...(memberships === undefined || memberships.length === 0
-      ? {}
-      : {
-          organisations: memberships.map(({ organisation, unit, role }) => ({
-            unified_social_credit_code: organisation.unifiedSocialCreditCode,
-            name: organisation.name,
-            ...(unit === undefined ? {} : { unit: unit.name }),
-            role,
-          })),
-        }),
   };
 }
 

@@ -259,7 +259,7 @@ describe('verified_claims', () => {
   });
 });
 
-test('address, e-mail and organisations are released as the account has them', async () => {
+test('address, e-mail, and the organisation that the person acts for, are released as the account has them', async () => {
   await t.app.identity.addresses.set(accountId, {
     region: '浙江省',
     locality: '杭州市',
@@ -290,14 +290,13 @@ test('address, e-mail and organisations are released as the account has them', a
       locality: '杭州市',
       street_address: '示例路1号',
     },
-    organisations: [
-      {
-        unified_social_credit_code: '91330106MADEMYXKJ3',
-        name: '示例科技有限公司',
-        unit: '行政部',
-        role: 'seal-officer',
-      },
-    ],
+    organisation: {
+      unified_social_credit_code: '91330106MADEMYXKJ3',
+      name: '示例科技有限公司',
+      unit: '行政部',
+    },
+    act: { sub: userinfo.sub },
+    organisation_authority: { kind: 'role', roles: ['seal-officer'] },
   });
 });
 

@@ -12,6 +12,7 @@ import { UserAgent } from '../../src/demo/user-agent.ts';
 import type { RawEnv } from '../../src/platform/config.ts';
 import { lenientLimits, type TestApp } from './app.ts';
 import { Authenticator } from './authenticator.ts';
+import { CODES } from './organisations.ts';
 import { fictional, statementOf } from './proofing.ts';
 import { newPerson, registerRelyingParty, signIn, type Person, type RelyingParty } from './relying-party.ts';
 
@@ -57,6 +58,7 @@ export async function surround(t: TestApp): Promise<Surroundings> {
   const rp = await registerRelyingParty(t, { clientId: 'zhejiang', scope: 'openid phone profile' });
   const kiosk = await registerRelyingParty(t, {
     clientId: 'kiosk',
+    scopes: ['openid', 'profile', 'phone', 'organisation', 'seals:use'],
     registration: {
       optionalClaims: ['phone_number'],
       metadata: {
@@ -267,6 +269,39 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await look('confirm-problem');
     await page.goto((await kiosk.begin({ prompt: 'select_account' })).url.href);
     await look('select-account');
+  },
+
+  async 'acting for an organisation'(visitor) {
+    const { t, kiosk, page, look } = visitor;
+    const { person, accountId } = await newAccount(visitor);
+    const { organisations } = t.app;
+    const [code] = CODES;
+    const company =
+      (await organisations.findByCode(code)) ??
+      (await organisations.found(
+        { unifiedSocialCreditCode: code, name: '虚构市测绘与档案数字化服务有限责任公司' },
+        'system',
+      ));
+    const unit =
+      (await organisations.units(company))[0] ??
+      (await organisations.createUnit(company, '行政许可与公共服务办公室', 'system'));
+    await organisations.grant({ accountId, unitId: unit.id, role: 'seal-officer' }, 'system');
+    await organisations.mandates.grant(
+      {
+        organisationId: company.id,
+        agentId: accountId,
+        services: ['kiosk'],
+        seals: [],
+        purpose: '年度报告',
+        validTo: new Date(Date.now() + 30 * 86_400_000),
+      },
+      'system',
+    );
+    await page.goto((await kiosk.begin({ scope: 'openid organisation' })).url.href);
+    await enter(visitor, person);
+    await look('select-organisation');
+    await page.click('button[name="as"]');
+    await look('consent-organisation');
   },
 
   async 'a device, and approvals'(visitor) {

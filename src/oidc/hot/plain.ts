@@ -1,5 +1,6 @@
 /** Which portals and grants the hot path serves: those with nothing unusual about them. Everything else is the library's. Pure. */
 import type { Portal } from '../../portals/index.ts';
+import { ORGANISATION_SCOPE } from '../acting.ts';
 import { OPENID_SCOPES, SCOPES } from '../scopes.ts';
 
 /** Client metadata that changes nothing of what the hot path does. */
@@ -44,7 +45,8 @@ export function toPlainPortal(portal: Portal): PlainPortal | undefined {
     portal,
     grantTypes: new Set(metadata.grant_types ?? ['authorization_code']),
     redirectUris: new Set(portal.redirectUris),
-    scopes: new Set(portal.scopes.filter((scope) => scope in OPENID_SCOPES)),
+    // For whom somebody acts is asked of the organisations at every use: that is left to the library.
+    scopes: new Set(portal.scopes.filter((scope) => scope in OPENID_SCOPES && scope !== ORGANISATION_SCOPE)),
     sid: portal.backchannelLogoutUri !== undefined && (metadata.backchannel_logout_session_required ?? true),
   };
 }

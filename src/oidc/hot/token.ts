@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { AdapterPayload } from 'oidc-provider';
 import type { Account } from '../../identity/index.ts';
 import type { Answer } from '../../platform/http/direct.ts';
+import { ORGANISATION_SCOPE } from '../acting.ts';
 import { TTL } from '../configuration.ts';
 import { grantedScope, type PlainPortal } from './plain.ts';
 import { isCurrent, newValue, type Bound, type Room } from './room.ts';
@@ -90,7 +91,8 @@ function plainSource(payload: Readonly<AdapterPayload>): Source | undefined {
     [claims, resource, rar, dpopJkt, jkt, payload['x5t#S256']].every((value) => value === undefined) &&
     [clientId, accountId, grantId].every((value) => typeof value === 'string') &&
     // Without it there is no ID token to give.
-    scope?.split(' ').includes('openid') === true;
+    scope?.split(' ').includes('openid') === true &&
+    !scope.split(' ').includes(ORGANISATION_SCOPE);
   // eslint-disable-next-line typescript/no-unsafe-type-assertion -- its members have just been looked at
   return plain ? (payload as unknown as Source) : undefined;
 }

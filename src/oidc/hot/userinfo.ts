@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Answer } from '../../platform/http/direct.ts';
 import type { Portal } from '../../portals/index.ts';
+import { ORGANISATION_SCOPE } from '../acting.ts';
 import { claimsOf, isOfAccount } from '../scopes.ts';
 import { releasedClaims, type GrantPayload } from './plain.ts';
 import { isCurrent, type Bound, type Room } from './room.ts';
@@ -42,6 +43,7 @@ async function plainToken(room: Room, value: string): Promise<PlainToken | undef
     accountId === undefined ||
     grantId === undefined ||
     scope === undefined ||
+    scope.split(' ').includes(ORGANISATION_SCOPE) ||
     exp === undefined ||
     iat === undefined
   )

@@ -3,12 +3,14 @@ import Router from '@koa/router';
 import { labelOf } from '../../identity/index.ts';
 import type { Context, Middleware, RequestState } from '../../platform/http/context.ts';
 import { portalName } from '../../portals/index.ts';
+import { SELECT_ORGANISATION, type ActingFor } from '../acting.ts';
 import { askedFor, grantAgreement, missingIn, toAgreement, toReleases } from './consent.ts';
 import { codeFactorPages, codeSignInPages, recoveryCodePage } from './codes.ts';
 import { crossDevicePages } from './cross-device.ts';
 import { lifetimePages } from './lifetime.ts';
 import { passkeyPages } from './passkey.ts';
 import { newPasswordPage } from './new-password.ts';
+import { organisationPages } from './organisations.ts';
 import { passwordPages } from './password.ts';
 import { proofingPages } from './proofing.ts';
 import { recoveryPages } from './recover.ts';
@@ -19,7 +21,7 @@ import { totpPages } from './totp.ts';
 import { upstreamPages } from './upstream.ts';
 import { createVisits, type InteractionParts, type Visit } from './visits.ts';
 
-export function interactionRoutes(parts: InteractionParts): Middleware {
+export function interactionRoutes(parts: InteractionParts & { readonly acting: ActingFor }): Middleware {
   const { provider, identity, resources, consents, claims, forms } = parts;
   const router = new Router<RequestState>({ prefix: '/interaction/:uid' });
   const visits = createVisits(parts);
@@ -39,6 +41,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
   recoveryPages(router, parts, visits, steps, sentCodes);
   proofingPages(router, parts, visits, steps);
   lifetimePages(router, parts, visits, steps);
+  const renderChoices = organisationPages(router, parts, visits, parts.acting);
   const renderNewPassword = newPasswordPage(router, parts, visits, steps);
 
   router.get(
@@ -47,6 +50,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
       const { interaction } = visit;
       const other = ctx.query['other'] !== undefined;
       if (interaction.prompt.name === 'consent') return renderConsent(ctx, visit);
+      if (interaction.prompt.name === SELECT_ORGANISATION && !other) return renderChoices(ctx, visit);
       if (interaction.prompt.name === 'select_account' && !other) return renderSelectAccount(ctx, visit);
       const { step, account } = await steps.stepOf(ctx, visit);
       if (other || step.kind === 'sign-in' || !account) {
@@ -124,6 +128,7 @@ export function interactionRoutes(parts: InteractionParts): Middleware {
       about: await claims.about(
         account,
         asked.claims.map(({ claim }) => claim),
+        interaction.grantId === undefined ? undefined : await provider.Grant.find(interaction.grantId),
       ),
       resources,
       language: language.code,
