@@ -1,5 +1,6 @@
 /** The one composition root: settings -> stores -> rooms -> shells -> Koa. Nothing else knows how the parts are joined. */
 import Koa from 'koa';
+import { forgetRequests } from './api/idempotency.ts';
 import { apiRoutes } from './api/routes.ts';
 import { createAuditLog, type AuditLog } from './audit/index.ts';
 import { registerEventRoute } from './api/register-events.ts';
@@ -256,7 +257,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       authorities: authorities.all,
       upstreams,
       onMerge: [moveSubjects, moveReleases, organisations.moveMemberships],
-      onClose: [eraseConsents, organisations.mandates.revokeOfAgent],
+      onClose: [eraseConsents, forgetRequests, organisations.mandates.revokeOfAgent],
     });
     const means = {
       proofing: Math.max(identity.proofing.attainable, ...upstreams.map(({ attainable }) => attainable)),
@@ -383,6 +384,12 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     koa.use(
       apiRoutes({
         issuer: config.issuer,
+        db,
+        clock,
+        dataKeys: secrets.dataKeys,
+        identity,
+        limits,
+        dualControl,
         oidc,
         seals,
         organisations,

@@ -1,4 +1,6 @@
 /** The description of /api/v1 (OpenAPI 3.1). */
+import { jsonSchema, type describe } from './operation.ts';
+import { ANSWERS } from './organisations/schemas.ts';
 
 const problem = (description: string) => ({
   description,
@@ -12,12 +14,14 @@ const bytes = { type: 'string', contentMediaType: 'application/octet-stream' };
 const hex = { type: 'string', pattern: '^[0-9a-f]{64}$' };
 const id = (prefix: string) => ({ type: 'string', pattern: `^${prefix}_[0-9a-z]{26}$` });
 
-export function openapi(issuer: string): object {
+/** @param described The paths and bodies of operations that describe themselves. */
+export function openapi(issuer: string, described: ReturnType<typeof describe>): object {
   return {
     openapi: '3.1.0',
     info: { title: 'Yinxin API', version: '1', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
     servers: [{ url: `${issuer}/api/v1` }],
     paths: {
+      ...described.paths,
       '/seals': {
         get: {
           summary: 'The seals that the person may use',
@@ -136,12 +140,18 @@ export function openapi(issuer: string): object {
             authorizationCode: {
               authorizationUrl: `${issuer}/authorize`,
               tokenUrl: `${issuer}/token`,
-              scopes: { 'seals:use': 'Use the seals of your units' },
+              scopes: {
+                'seals:use': 'Use the seals of your units',
+                'organisations:read': 'See your organisations as your duties let you',
+                'organisations:manage': 'Manage your organisations as your duties let you',
+              },
             },
           },
         },
       },
       schemas: {
+        ...Object.fromEntries(Object.entries(ANSWERS).map(([name, schema]) => [name, jsonSchema(schema)])),
+        ...described.schemas,
         Problem: {
           type: 'object',
           required: ['type', 'title', 'status', 'code', 'traceId'],

@@ -1,25 +1,28 @@
-/** REST API /api/v1: seal, verify, and check what is on record. Errors are problem details (RFC 9457). */
+/** REST API /api/v1: organisations; seal, verify, and check what is on record. Errors are problem details (RFC 9457). */
 import Router from '@koa/router';
 import type { AuditLog } from '../audit/index.ts';
 import type { Oidc } from '../oidc/index.ts';
-import type { Organisations } from '../organisations/index.ts';
 import { derToPem } from '../pki/index.ts';
-import { AppError } from '../platform/errors.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { DataKeys } from '../platform/data-keys.ts';
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
 import { readUpload } from '../platform/http/multipart.ts';
 import { refuseAmbiguous } from '../platform/http/unambiguous.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { sealingOptions, SealingError, type Actor, type Seals } from '../seals/index.ts';
+import { createBearer } from './bearer.ts';
+import { createIdempotency } from './idempotency.ts';
 import { openapi } from './openapi.ts';
+import { describe, serve } from './operation.ts';
+import { organisationOperations, type OrganisationApiParts } from './organisations/operations.ts';
+import { PREFIXES } from './organisations/schemas.ts';
 
-/** Why a token is not enough (RFC 6750, section 3.1). */
-export class TokenError extends AppError<'TOKEN_MISSING' | 'TOKEN_INVALID' | 'SCOPE_INSUFFICIENT'> {}
-
-export interface ApiParts {
+export interface ApiParts extends OrganisationApiParts {
   readonly issuer: string;
+  readonly clock: Clock;
+  readonly dataKeys: DataKeys;
   readonly oidc: Oidc;
   readonly seals: Seals;
-  readonly organisations: Organisations;
   readonly audit: AuditLog;
   readonly metrics: Metrics;
   readonly documentMaxBytes: number;
@@ -28,31 +31,11 @@ export interface ApiParts {
 export function apiRoutes(parts: ApiParts): Middleware {
   const { oidc, seals, organisations, audit, metrics } = parts;
   const router = new Router<RequestState>({ prefix: '/api/v1' });
-  const description = JSON.stringify(openapi(parts.issuer));
 
-  /** The person whom the bearer token speaks for, if it carries `seals:use`. */
-  async function sealActor(ctx: Context): Promise<Actor> {
-    const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(ctx.get('authorization'))?.[1];
-    if (token === undefined)
-      throw challenge(
-        ctx,
-        new TokenError('TOKEN_MISSING', 'Send an access token: Authorization: Bearer ...'),
-      );
-    const bearer = await oidc.bearer(token);
-    if (!bearer)
-      throw challenge(
-        ctx,
-        new TokenError('TOKEN_INVALID', 'The access token is not valid here, or no longer.'),
-        'invalid_token',
-      );
-    if (!bearer.scopes.has('seals:use'))
-      throw challenge(
-        ctx,
-        new TokenError('SCOPE_INSUFFICIENT', 'The access token lacks the scope seals:use.'),
-        'insufficient_scope',
-      );
-    return bearer;
-  }
+  const bearer = createBearer(oidc);
+  const operations = organisationOperations(parts);
+  const description = JSON.stringify(openapi(parts.issuer, describe(operations, PREFIXES)));
+  const sealActor = (ctx: Context): Promise<Actor> => bearer(ctx, 'seals:use');
 
   router.get('/openapi.json', (ctx) => {
     ctx.type = 'application/json';
@@ -118,6 +101,8 @@ export function apiRoutes(parts: ApiParts): Middleware {
     ctx.body = await seals.verification.verify(upload.document);
   });
 
+  serve(router, operations, { bearer, idempotency: createIdempotency(parts) });
+
   const routes = router.routes() as unknown as Middleware;
   return async function api(ctx, next) {
     if (ctx.path !== '/api' && !ctx.path.startsWith('/api/')) return next();
@@ -136,9 +121,4 @@ function readOptions(text: string | undefined) {
       'The part "options" is not JSON of the documented form.',
     );
   }
-}
-
-function challenge(ctx: Context, error: TokenError, code?: string): TokenError {
-  ctx.set('WWW-Authenticate', code === undefined ? 'Bearer' : `Bearer error="${code}"`);
-  return error;
 }

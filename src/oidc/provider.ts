@@ -38,6 +38,10 @@ export interface Oidc {
   /** @throws {errors.InvalidClientMetadata} this provider could not serve a portal so described. */
   checkPortal(portal: Portal): void;
   readonly signOutEverywhere: SignOutEverywhere;
+  /** The `sub` by which a portal knows an account. */
+  subjectOf(accountId: string, clientId: string): Promise<string>;
+  /** The account that a portal knows by a `sub`, if there is one and it is active. */
+  accountOf(sub: string, clientId: string): Promise<AccountId | undefined>;
   /** Puts on record what our own API tells a portal of a person; resolves when it is durable. */
   recordRelease(release: Omit<Release, 'way'>): Promise<void>;
   /** Forgets what was released longer ago than it is kept. @returns how many releases. */
@@ -105,6 +109,16 @@ export async function createOidc(parts: OidcParts): Promise<Oidc> {
     },
     checkPortal: (portal) => current.check(portal),
     signOutEverywhere,
+    async subjectOf(accountId, clientId) {
+      const portal = await parts.portals.find(clientId);
+      if (!portal) throw new TypeError('a subject was asked for on behalf of an unknown portal');
+      return generations.subjects.subjectOf(accountId, portal.sector);
+    },
+    async accountOf(sub, clientId) {
+      const portal = await parts.portals.find(clientId);
+      const id = portal && (await generations.subjects.accountOf(sub, portal.sector));
+      return id === undefined ? undefined : (await parts.accounts.account(id))?.id;
+    },
     recordRelease: (release) => generations.releases.record({ ...release, way: 'api' }),
     forgetReleases: () =>
       generations.releases.forget(new Date(parts.clock.now().getTime() - config.releasesDays * 86_400_000)),

@@ -46,6 +46,8 @@ export const SINGLE_CLAIMS = [
 /** Scopes of our own API, asked for with `resource` (RFC 8707). */
 export const API_SCOPES = {
   'seals:use': { claims: [], consent: true },
+  'organisations:read': { claims: [], consent: true },
+  'organisations:manage': { claims: [], consent: true },
 } satisfies Record<string, Scope>;
 
 export const SCOPES: Readonly<Record<string, Scope>> = { ...OPENID_SCOPES, ...API_SCOPES };

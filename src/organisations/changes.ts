@@ -40,6 +40,14 @@ export interface Changes {
     place: Place,
     work: (tx: Queryable, scene: Scene) => Promise<T>,
   ): Promise<T>;
+  /**
+   * What an account may see in an organisation, place by place.
+   * @throws {OrganisationError} NOT_FOUND_HERE for whoever holds nothing in it, which is put on record.
+   */
+  sight(
+    accountId: string,
+    organisationId: OrganisationId,
+  ): Promise<(right: Right, unitId: UnitId | undefined) => boolean>;
   /** Inside a change: asks for a right in one more place. @throws {OrganisationError} NOT_PERMITTED */
   allow(scene: Scene, actor: string, right: Right, unitId: UnitId | undefined): void;
   /** Whether an account has a right, read under the organisation's lock in the caller's transaction. */
@@ -168,6 +176,14 @@ export function createChanges(parts: { db: Db; clock: Clock; audit: AuditLog }):
     allow(found, actor, right, unitId) {
       const refused = refusal(found, actor, right, { organisationId: found.organisation.id, unitId });
       if (refused) throw refused;
+    },
+
+    async sight(accountId, organisationId) {
+      const found = await scene(db, organisationId, accountId, false);
+      if (found && found.holds.length > 0)
+        return (right, unitId) => gives(found.holds, right, unitId, found.tree);
+      if (found) await recordRefusal(accountId, 'see', { organisationId }, found);
+      throw notHere();
     },
 
     async require(accountId, right, place) {

@@ -20,7 +20,7 @@ export interface Organisations
     Units,
     Omit<Memberships, 'appoint' | 'endOne' | 'endAll' | 'requireSeparation'>,
     Authorities,
-    Pick<Changes, 'require'> {
+    Pick<Changes, 'require' | 'sight'> {
   readonly mandates: Omit<Mandates, 'revokeAll'>;
   readonly founding: Founding;
   /** What takes two persons, for `dual-control`. */
@@ -50,6 +50,7 @@ export function createOrganisations(parts: {
     ...memberships,
     ...createAuthorities(rest),
     require: changes.require,
+    sight: changes.sight,
     founding,
     acts: organisationActs({ ...rest, founding }),
     mandates,

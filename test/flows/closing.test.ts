@@ -10,6 +10,7 @@ import { registerRelyingParty, signIn, type RelyingParty } from '../support/rely
 
 /** Tables in which a closed account leaves nothing. */
 const ERASED = [
+  'api_requests',
   'account_addresses',
   'account_identifiers',
   'account_links',

@@ -31,6 +31,7 @@ export const ACTS = [
   'user-code',
   'polling',
   'client-authentication',
+  'member-lookup',
 ] as const;
 export type Act = (typeof ACTS)[number];
 

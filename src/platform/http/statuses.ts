@@ -138,6 +138,13 @@ export const STATUSES: Readonly<Record<string, number>> = {
   TOKEN_MISSING: 401,
   TOKEN_INVALID: 401,
   SCOPE_INSUFFICIENT: 403,
+  BODY_UNREADABLE: 400,
+  BODY_TOO_LARGE: 413,
+  BODY_INVALID: 422,
+  PARAMETER_INVALID: 400,
+  PERSON_UNKNOWN: 422,
+  REQUEST_IN_PROGRESS: 409,
+  REQUEST_UNFINISHED: 409,
 };
 
 /** What a stranger is told of an error. */
