@@ -4,6 +4,7 @@ import { FICTIONAL_LIVE_CHECK_PATH, type FictionalRegister } from '../identity/i
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
 import type { Forms } from '../platform/http/forms.ts';
 import type { Pages } from '../platform/http/pages.ts';
+import { under } from '../platform/http/under.ts';
 
 export function liveCheckRoutes(parts: {
   register: FictionalRegister;
@@ -28,5 +29,5 @@ export function liveCheckRoutes(parts: {
     pages.render(ctx, 'live-check', { action: ctx.path, waits: false, backHref }, { path: ctx.path });
   });
 
-  return router.routes() as unknown as Middleware;
+  return under(FICTIONAL_LIVE_CHECK_PATH, router.routes() as unknown as Middleware);
 }

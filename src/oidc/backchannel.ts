@@ -14,6 +14,7 @@ import type { Db } from '../platform/db/db.ts';
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
 import type { Forms } from '../platform/http/forms.ts';
 import type { Pages } from '../platform/http/pages.ts';
+import { under } from '../platform/http/under.ts';
 import { newId, type Id } from '../platform/ids.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Secrets } from '../platform/secrets.ts';
@@ -291,5 +292,5 @@ export function approvalRoutes(parts: ApprovalParts): Middleware {
     return renderList(ctx, accountId, 'approvals.approved');
   });
 
-  return router.routes() as unknown as Middleware;
+  return under('/approvals', router.routes() as unknown as Middleware);
 }

@@ -17,6 +17,7 @@ import type { Config } from '../platform/config.ts';
 import type { Context, Middleware, RequestState } from '../platform/http/context.ts';
 import type { Forms } from '../platform/http/forms.ts';
 import type { Pages } from '../platform/http/pages.ts';
+import { under } from '../platform/http/under.ts';
 import { portalName, type Portals } from '../portals/index.ts';
 import { ownSession, sendToSignIn } from './own-session.ts';
 
@@ -173,7 +174,7 @@ export function crossDeviceRoutes(parts: CrossDeviceParts): Middleware {
     }
   });
 
-  return router.routes() as unknown as Middleware;
+  return under(CROSS_DEVICE_PATH, router.routes() as unknown as Middleware);
 }
 
 /** Where the other device is, in words: what it says it is, its network, and whether this phone is in the same one. */

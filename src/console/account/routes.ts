@@ -9,6 +9,7 @@ import type { DataKeys } from '../../platform/data-keys.ts';
 import type { Middleware, RequestState } from '../../platform/http/context.ts';
 import type { Forms } from '../../platform/http/forms.ts';
 import type { Pages } from '../../platform/http/pages.ts';
+import { under } from '../../platform/http/under.ts';
 import type { AccountId } from '../../platform/ids.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Metrics } from '../../platform/metrics.ts';
@@ -66,5 +67,5 @@ export function accountRoutes(parts: AccountParts): Middleware {
   reportPages(subject);
   dataPages(subject);
   closingPages(subject);
-  return router.routes() as unknown as Middleware;
+  return under('/account', router.routes() as unknown as Middleware);
 }

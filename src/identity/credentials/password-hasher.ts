@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os';
 import type { Config } from '../../platform/config.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { createPasswordQueue, type PasswordQueue, type Turn } from './password-queue.ts';
-import { createPasswordThreads } from './password-threads.ts';
+import { BATCH, createPasswordThreads } from './password-threads.ts';
 
 /** What is stored of a password. */
 export interface PasswordHash {
@@ -56,8 +56,9 @@ export async function createPasswordHasher(parts: {
   const [current = ''] = peppers.keys();
   const wanted = `id 19 m=${cost.memoryKiB},p=${cost.lanes},t=${cost.passes}`;
 
-  const threads = createPasswordThreads({ data: { cost, peppers }, logger });
-  const queue = createPasswordQueue(parts.queue ?? { inFlight: availableParallelism(), waitSeconds: 5 });
+  const { inFlight, waitSeconds } = parts.queue ?? { inFlight: availableParallelism(), waitSeconds: 5 };
+  const threads = createPasswordThreads({ data: { cost, peppers }, threads: inFlight, logger });
+  const queue = createPasswordQueue({ inFlight, ahead: inFlight * (BATCH - 1), waitSeconds });
   const make = async (password: string, turn?: Turn): Promise<PasswordHash> => ({
     phc: await queue.run(() => threads.run({ act: 'hash', password, pepper: current }), turn),
     pepper: current,

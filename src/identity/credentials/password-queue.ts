@@ -1,6 +1,6 @@
 /**
- * Whoever waits for a password hash: as many at work as there are threads, the others in the order in which they came, and nobody for longer
- * than is worth waiting. How long that is follows from what a hash has cost so far.
+ * Whoever waits for a password hash: as many at work as there are threads, a few given to them ahead, the others in the order in which they
+ * came, and nobody for longer than is worth waiting. How long that is follows from what a hash has cost so far.
  */
 import { AppError } from '../../platform/errors.ts';
 
@@ -13,14 +13,20 @@ export interface Turn {
   readonly idle?: boolean;
 }
 
+/** What came of a task, and what it cost by itself. */
+export interface Measured<T> {
+  readonly value: T;
+  readonly ms: number;
+}
+
 export interface PasswordQueue {
   /**
-   * Does `task` when its turn comes.
+   * Does `task` when its turn comes, and gives its value.
    * @throws {PasswordQueueError} PASSWORDS_BUSY at once, with the seconds until there is room again, if the wait would be too long;
    * REQUEST_ABANDONED when the signal ends it.
    */
-  run<T>(task: () => Promise<T>, turn?: Turn): Promise<T>;
-  /** How many are at work and how many wait, for metrics. */
+  run<T>(task: () => Promise<Measured<T>>, turn?: Turn): Promise<T>;
+  /** How many are given out and how many wait, for metrics. */
   depth(): { readonly inFlight: number; readonly waiting: number };
 }
 
@@ -35,15 +41,15 @@ const IDLE_PER_THREAD = 16;
 
 /**
  * @param options.inFlight How many tasks run at a time.
+ * @param options.ahead How many more are given out, to be begun as soon as there is room. Default: none.
  * @param options.waitSeconds The longest wait that is offered.
- * @param options.stopwatch Monotonic milliseconds.
  */
 export function createPasswordQueue(options: {
   inFlight: number;
+  ahead?: number;
   waitSeconds: number;
-  stopwatch?: () => number;
 }): PasswordQueue {
-  const { inFlight, waitSeconds, stopwatch = () => performance.now() } = options;
+  const { inFlight, ahead = 0, waitSeconds } = options;
   // A set keeps the order of arrival and lets one leave from the middle.
   const waiting = new Set<() => void>();
   const idle = new Set<() => void>();
@@ -53,31 +59,30 @@ export function createPasswordQueue(options: {
   /** Seconds until a task that comes now begins. */
   function wait(): number {
     const each = Math.max(LEAST_MS, meanMs ?? FIRST_GUESS_MS);
-    return ((waiting.size + 1) * each) / inFlight / 1000;
+    return ((Math.max(0, running - inFlight) + waiting.size + 1) * each) / inFlight / 1000;
   }
 
   function next(): void {
     const [first] = waiting.size > 0 ? waiting : idle;
-    if (!first || running >= inFlight) return;
+    if (!first || running >= (waiting.size > 0 ? inFlight + ahead : inFlight)) return;
     waiting.delete(first);
     idle.delete(first);
     first();
   }
 
-  async function work<T>(task: () => Promise<T>): Promise<T> {
-    const started = stopwatch();
+  async function work<T>(task: () => Promise<Measured<T>>): Promise<T> {
     try {
-      return await task();
+      const { value, ms } = await task();
+      meanMs = meanMs === undefined ? ms : meanMs + (ms - meanMs) * WEIGHT;
+      return value;
     } finally {
-      const took = stopwatch() - started;
-      meanMs = meanMs === undefined ? took : meanMs + (took - meanMs) * WEIGHT;
       running -= 1;
       next();
     }
   }
 
   /** Does the task when its turn comes, in the place of the one that ends. */
-  function inTurn<T>(task: () => Promise<T>, { signal, idle: patient = false }: Turn): Promise<T> {
+  function inTurn<T>(task: () => Promise<Measured<T>>, { signal, idle: patient = false }: Turn): Promise<T> {
     return new Promise((resolve, reject) => {
       const line = patient ? idle : waiting;
       const begin = () => {

@@ -6,6 +6,7 @@ import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import * as argon2 from 'argon2';
 import type { Config } from '../../platform/config.ts';
+import type { Measured } from './password-queue.ts';
 
 export interface ThreadData {
   readonly cost: Config['argon2'];
@@ -19,8 +20,10 @@ export type ThreadJob =
 
 export type ThreadMessage =
   | { readonly kind: 'ready'; readonly engine: 'argon2' | '@node-rs/argon2'; readonly warning?: string }
-  | { readonly kind: 'done'; readonly value: string | boolean }
-  | { readonly kind: 'failed'; readonly reason: string };
+  /** Of the jobs of one message, in their order. */
+  | { readonly kind: 'done'; readonly outcomes: readonly ThreadOutcome[] };
+
+export type ThreadOutcome = Measured<string | boolean> | { readonly reason: string };
 
 interface Engine {
   hash(password: string, cost: Config['argon2'], secret: Buffer): Promise<string> | string;
@@ -98,19 +101,25 @@ if (parentPort) {
   if (process.platform === 'linux') setPriority(0, NICENESS);
   const [any = Buffer.alloc(32)] = secrets.values();
   const { engine, ready } = await chooseEngine(any);
-  port.on('message', (job: ThreadJob) => {
+  async function outcomeOf(job: ThreadJob): Promise<ThreadOutcome> {
+    try {
+      const started = performance.now();
+      const secret = secrets.get(job.pepper);
+      if (!secret) throw new TypeError('no such pepper');
+      const value =
+        job.act === 'hash'
+          ? await engine.hash(job.password, cost, secret)
+          : await engine.verify(job.phc, job.password, secret);
+      return { value, ms: performance.now() - started };
+    } catch (error) {
+      return { reason: error instanceof Error ? error.message : 'unknown' };
+    }
+  }
+  port.on('message', (jobs: readonly ThreadJob[]) => {
     void (async () => {
-      try {
-        const secret = secrets.get(job.pepper);
-        if (!secret) throw new TypeError('no such pepper');
-        const value =
-          job.act === 'hash'
-            ? await engine.hash(job.password, cost, secret)
-            : await engine.verify(job.phc, job.password, secret);
-        say({ kind: 'done', value });
-      } catch (error) {
-        say({ kind: 'failed', reason: error instanceof Error ? error.message : 'unknown' });
-      }
+      const outcomes: ThreadOutcome[] = [];
+      for (const job of jobs) outcomes.push(await outcomeOf(job));
+      say({ kind: 'done', outcomes });
     })();
   });
   say(ready);

@@ -2,6 +2,7 @@
 import Router from '@koa/router';
 import { labelOf } from '../../identity/index.ts';
 import type { Context, Middleware, RequestState } from '../../platform/http/context.ts';
+import { under } from '../../platform/http/under.ts';
 import { portalName } from '../../portals/index.ts';
 import { SELECT_ORGANISATION, type ActingFor } from '../acting.ts';
 import { askedFor, grantAgreement, missingIn, toAgreement, toReleases } from './consent.ts';
@@ -169,5 +170,5 @@ export function interactionRoutes(parts: InteractionParts & { readonly acting: A
     }),
   );
 
-  return router.routes() as unknown as Middleware;
+  return under('/interaction', router.routes() as unknown as Middleware);
 }

@@ -101,13 +101,6 @@ describe('passwords', () => {
     expect(lines).toHaveLength(5);
     expect(lines.join('')).not.toContain(password);
   });
-
-  test('are hashed again after a thread has ended', async () => {
-    const few = await hasher({ queue: { inFlight: 1, waitSeconds: 5 } });
-    const hash = await few.hash(password);
-    await few.stop();
-    expect(await few.verify(hash, password)).toMatchObject({ matches: true });
-  });
 });
 
 describe('the pepper', () => {

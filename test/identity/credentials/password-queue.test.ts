@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { createPasswordQueue, PasswordQueueError } from '../../../src/identity/credentials/password-queue.ts';
+import {
+  createPasswordQueue,
+  PasswordQueueError,
+  type Measured,
+} from '../../../src/identity/credentials/password-queue.ts';
 
-/** Tasks that end when they are told to; time passes only as told. */
-function world({ inFlight = 2, waitSeconds = 1 } = {}) {
-  let now = 0;
-  const queue = createPasswordQueue({ inFlight, waitSeconds, stopwatch: () => now });
+/** Tasks that end when they are told to, and cost what is told. */
+function world({ inFlight = 2, ahead = 0, waitSeconds = 1 } = {}) {
+  const queue = createPasswordQueue({ inFlight, ahead, waitSeconds });
   const order: string[] = [];
-  const ends = new Map<string, () => void>();
+  const ends = new Map<string, (ms: number) => void>();
   const settle = () => new Promise((resolve) => setImmediate(resolve));
   return {
     queue,
@@ -15,14 +18,15 @@ function world({ inFlight = 2, waitSeconds = 1 } = {}) {
     ask(name: string, turn?: Parameters<typeof queue.run>[1]) {
       const outcome = queue.run(() => {
         order.push(name);
-        return new Promise<string>((resolve) => ends.set(name, () => resolve(name)));
+        return new Promise<Measured<string>>((resolve) =>
+          ends.set(name, (ms) => resolve({ value: name, ms })),
+        );
       }, turn);
       outcome.catch(() => undefined);
       return outcome;
     },
     async end(name: string, ms = 100) {
-      now += ms;
-      ends.get(name)?.();
+      ends.get(name)?.(ms);
       await settle();
     },
   };
@@ -79,6 +83,23 @@ describe('the queue for password hashes', () => {
     expect(await refusal(ask('second'))).toEqual({ code: 'PASSWORDS_BUSY', seconds: 1 });
     await end('first');
     expect(await first).toBe('first');
+  });
+
+  test('gives some out ahead, who wait like the others', async () => {
+    const { ask, end, order, queue } = world({ inFlight: 1, ahead: 2, waitSeconds: 1 });
+    void ask('first');
+    await end('first', 400);
+    for (const name of ['a', 'b', 'c']) void ask(name);
+    expect(order).toEqual(['first', 'a', 'b', 'c']);
+    expect(queue.depth()).toEqual({ inFlight: 3, waiting: 0 });
+    // Two are before it, of 400 ms each.
+    expect(await refusal(ask('d'))).toEqual({ code: 'PASSWORDS_BUSY', seconds: 2 });
+    void ask('upgrade', { idle: true });
+    await end('a', 400);
+    await end('b', 400);
+    expect(order).not.toContain('upgrade');
+    await end('c', 400);
+    expect(order).toContain('upgrade');
   });
 
   test('does nothing for who has gone, and does not let them hold up the others', async () => {
