@@ -1,6 +1,7 @@
 /** The door of `pki`: keys' algorithms, DER, certificates and their paths, CMS signatures, JOSE keys. Bytes in, bytes out. */
 export {
   algorithmOf,
+  digestAlgorithmIdentifier,
   signingOptions,
   suits,
   verifySignature,

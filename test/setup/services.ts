@@ -26,11 +26,16 @@ const TOOLS: Readonly<Record<string, string>> = {
   mutool: 'mupdf-tools',
   certutil: 'libnss3-tools',
   openssl: 'openssl',
+  'softhsm2-util': 'softhsm2',
 };
 const CJK_FONT = {
   path: '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc',
   package: 'fonts-noto-cjk',
 };
+
+/** What `node-gyp` needs. */
+const COMPILER: Readonly<Record<string, string>> = { python3: 'python3', make: 'make', 'g++': 'g++' };
+const PKCS11_BINDING = 'node_modules/pkcs11js/build/Release/pkcs11.node';
 
 export interface Services {
   readonly databaseUrl: string;
@@ -63,6 +68,7 @@ export async function startServices(): Promise<Services> {
   };
   try {
     bringTools();
+    buildPkcs11();
     return {
       databaseUrl: process.env['DATABASE_URL'] ?? (await startPostgres(folder, started)),
       redisUrl: process.env['REDIS_URL'] ?? (await startRedis(started)),
@@ -82,7 +88,19 @@ function bringTools(): void {
   if (process.env['DATABASE_URL'] === undefined && postgresBinaries() === undefined)
     missing.push('postgresql');
   if (process.env['REDIS_URL'] === undefined && !onPath('redis-server')) missing.push('redis-server');
+  if (!existsSync(PKCS11_BINDING))
+    for (const [command, name] of Object.entries(COMPILER)) if (!onPath(command)) missing.push(name);
   if (missing.length > 0) install([...new Set(missing)]);
+}
+
+/** `pkcs11js` comes as source, and is built where it is wanted: with the headers that came with Node, and nothing from elsewhere. */
+function buildPkcs11(): void {
+  if (existsSync(PKCS11_BINDING)) return;
+  try {
+    execFileSync('npm', ['run', '--silent', 'pkcs11'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  } catch (cause) {
+    throw new Error('pkcs11js could not be built. Type: npm run pkcs11', { cause });
+  }
 }
 
 function install(packages: readonly string[]): void {
