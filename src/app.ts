@@ -7,7 +7,18 @@ import { registerEventRoute } from './api/register-events.ts';
 import { accountRoutes } from './console/account/routes.ts';
 import { consoleRoutes } from './console/routes.ts';
 import { liveCheckRoutes } from './demo/live-check.ts';
-import { createCustody, PROVIDER, type Custody, type KeyPurpose } from './custody/index.ts';
+import {
+  connectToken,
+  createCustody,
+  custodyActs,
+  PROVIDER,
+  keysInToken,
+  tokenWrappingKey,
+  type Custody,
+  type KeyPurpose,
+  type MayActOnKeys,
+  type TokenConnection,
+} from './custody/index.ts';
 import { outboxRoute } from './console/outbox.ts';
 import { recoveryStopRoute } from './console/recovery-stop.ts';
 import { createDualControl, type DualControl } from './dual-control/index.ts';
@@ -75,7 +86,7 @@ import { speakFor } from './platform/http/origin.ts';
 import { listen } from './platform/http/server.ts';
 import { headerTwice } from './platform/http/unambiguous.ts';
 import { loadLanguages, type Languages } from './platform/i18n.ts';
-import type { AccountId } from './platform/ids.ts';
+import { isId, type AccountId } from './platform/ids.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
 import { connectRedis } from './platform/redis.ts';
@@ -86,6 +97,7 @@ import { createSeals, type Seals } from './seals/index.ts';
 export interface App {
   readonly db: Db;
   readonly audit: AuditLog;
+  readonly custody: Custody;
   readonly identity: Identity;
   readonly organisations: Organisations;
   /** What takes two persons. */
@@ -176,12 +188,15 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     });
     const presence = await joinProcesses({ db, clock, audit, logger, dataKeys: secrets.dataKeys });
     closing.unshift(() => presence.leave());
+    const token = await openToken(settings);
+    if (token) closing.unshift(() => token.close());
     const custody = createCustody({
       db,
       clock,
       audit,
-      keyEncryptionKey: secrets.keyEncryptionKey,
-      otherKeyEncryptionKeys: secrets.otherKeyEncryptionKeys,
+      ...(await wrappingKeysOf(settings, token)),
+      token: token && keysInToken(token),
+      driver: config.token?.makesKeys ? 'pkcs11' : 'envelope',
     });
     closing.unshift(() => custody.stop());
     await custody.start();
@@ -233,7 +248,12 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
         return account && account.proofing >= FOUNDING_LEVEL ? identity.persons.person(accountId) : undefined;
       },
     });
-    const dualControl = createDualControl({ db, clock, audit, acts: organisations.acts });
+    const dualControl = createDualControl({
+      db,
+      clock,
+      audit,
+      acts: { ...organisations.acts, ...custodyActs(custody, mayActOnKeys(organisations)) },
+    });
     const identity = createIdentity({
       db,
       clock,
@@ -427,6 +447,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     return {
       db,
       audit,
+      custody,
       identity,
       organisations,
       dualControl,
@@ -485,6 +506,35 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       return custody.signer(PROVIDER, key.id, 'ES256');
     });
   }
+}
+
+/** The token that keeps keys, if there is one. Connected when it is first used. */
+export async function openToken({ config, secrets }: Settings): Promise<TokenConnection | undefined> {
+  return config.token && connectToken({ ...config.token, pin: secrets.tokenPin ?? '' });
+}
+
+/** The wrapping keys, the current one first: one that is in the token goes before one that is given. */
+async function wrappingKeysOf({ config, secrets }: Settings, token: TokenConnection | undefined) {
+  const label = config.token?.wrappingKey;
+  const given = secrets.keyEncryptionKey;
+  const others = secrets.otherKeyEncryptionKeys;
+  if (token && label !== undefined)
+    return {
+      keyEncryptionKey: await tokenWrappingKey(token, label),
+      otherKeyEncryptionKeys: given ? [given, ...others] : others,
+    };
+  if (!given) throw new TypeError('there is no wrapping key');
+  return { keyEncryptionKey: given, otherKeyEncryptionKeys: others };
+}
+
+/** Who may act on keys: those whose duty it is in the unit that owns them; on the provider's own, operators. */
+function mayActOnKeys(organisations: Organisations): MayActOnKeys {
+  return (tx, { person, scope, role }) => {
+    // Operators are no accounts: they are known by their command line.
+    if (!isId('acc', person)) return true;
+    const right = role === 'request' ? 'request-key-acts' : 'approve-key-acts';
+    return isId('unit', scope) && organisations.mayInUnit(tx, person, right, scope);
+  };
 }
 
 function openDb(config: Config, logger: Logger): Promise<Db> {

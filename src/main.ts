@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ZodError, prettifyError } from 'zod';
-import { createApp, type App } from './app.ts';
+import { createApp, openToken, type App } from './app.ts';
 import { checkChain } from './audit/index.ts';
+import { makeWrappingKey, restoreWrappingKey, shareWrappingKey } from './ceremonies.ts';
+import { makeTokenWrappingKey } from './custody/index.ts';
 import { runDemo } from './demo/demo.ts';
 import { ConfigError, readEnv, toConfig, type RawEnv } from './platform/config.ts';
 import { migrate } from './platform/db/migrate.ts';
@@ -35,6 +37,16 @@ const USAGE = `yinxin <command>
                       take the document away from an account, so that its person can be proofed elsewhere
   keys                the keys that sign tokens
   keys rotate [--now] announce new ones, which sign by schedule; --now: at once, and the old ones are gone
+  keys status         keys in custody by purpose, type, place and state; what lies under which wrapping key
+  keys ceremony --out <folder> [--shares 5] [--threshold 3]
+                      a new wrapping key, in a file for KEY_ENCRYPTION_KEY_FILE, and its shares
+  keys ceremony --token <label>
+                      a new wrapping key in the token (PKCS11_WRAPPING_KEY), which it never leaves
+  keys backup --out <folder> [--shares 5] [--threshold 3]
+                      the present wrapping key in shares
+  keys restore <share> <share> ... --out <file>
+                      the wrapping key from its shares
+  keys rewrap         wrap the data keys of all units anew, under the present wrapping key
   data-keys           what is encrypted under which data key, and which keys nobody needs any more
   data-keys rotate [--wait]
                       look everything through again and bring it under DATA_KEY; --wait: until it is done
@@ -179,14 +191,85 @@ async function accounts([act, identifier, level, method]: string[], env: RawEnv)
 }
 
 async function keys([act, ...rest]: string[], env: RawEnv): Promise<number> {
-  const { values } = parseArgs({ args: rest, options: { now: { type: 'boolean', default: false } } });
-  if (act !== undefined && act !== 'rotate') return usage();
-  return withApp(env, async (app) => {
-    if (act === 'rotate') await app.tokenKeys.rotate(values);
-    for (const key of await app.tokenKeys.all())
-      print(`${key.keyId} ${key.alg} ${key.state} since ${key.since.toISOString()}`);
-    return 0;
+  const { values, positionals } = parseArgs({
+    args: rest,
+    allowPositionals: true,
+    options: {
+      now: { type: 'boolean', default: false },
+      shares: { type: 'string', default: '5' },
+      threshold: { type: 'string', default: '3' },
+      out: { type: 'string' },
+      token: { type: 'string' },
+    },
   });
+  const sharing = { shares: Number(values.shares), threshold: Number(values.threshold) };
+  switch (act) {
+    case 'ceremony':
+      if (values.token !== undefined) return makeKeyInToken(values.token, env);
+      if (values.out === undefined) return usage();
+      print(`wrapping key ${await makeWrappingKey({ ...sharing, folder: values.out })}`);
+      return 0;
+    case 'backup': {
+      if (values.out === undefined) return usage();
+      const { keyEncryptionKey } = toConfig(env).secrets;
+      if (!keyEncryptionKey) {
+        print('The wrapping key is in a token, which gives it to nobody. Use what its maker has for copies.');
+        return 1;
+      }
+      print(`wrapping key ${await shareWrappingKey(keyEncryptionKey, { ...sharing, folder: values.out })}`);
+      return 0;
+    }
+    case 'restore':
+      if (values.out === undefined || positionals.length === 0) return usage();
+      print(`wrapping key ${await restoreWrappingKey(positionals, values.out)}`);
+      return 0;
+    case 'status':
+      return withApp(env, keysStatus);
+    case 'rewrap':
+      return withApp(env, async (app) => {
+        await app.custody.rewrapping.run({
+          onProgress: (done, left) => print(`${done} wrapped anew, ${left} left`),
+        });
+        return 0;
+      });
+    case undefined:
+    case 'rotate':
+      return withApp(env, async (app) => {
+        if (act === 'rotate') await app.tokenKeys.rotate({ now: values.now });
+        for (const key of await app.tokenKeys.all())
+          print(`${key.keyId} ${key.alg} ${key.state} since ${key.since.toISOString()}`);
+        return 0;
+      });
+    default:
+      return usage();
+  }
+}
+
+/** Makes a wrapping key in the token that the environment names. Nothing else is started: there may be no wrapping key yet. */
+async function makeKeyInToken(label: string, env: RawEnv): Promise<number> {
+  const token = await openToken(toConfig(env));
+  if (!token) {
+    print('PKCS11_MODULE, PKCS11_TOKEN and PKCS11_PIN say which token.');
+    return 1;
+  }
+  try {
+    print(`wrapping key ${await makeTokenWrappingKey(token, label)}`);
+  } finally {
+    await token.close();
+  }
+  return 0;
+}
+
+async function keysStatus({ custody }: App): Promise<number> {
+  for (const use of await custody.rewrapping.uses())
+    print(
+      `wrapping key ${use.id} ${use.current ? 'wraps' : use.known ? 'is known' : 'is not known here'}, ${use.dataKeys} data keys under it`,
+    );
+  for (const { purpose, keyType, driver, state, keys: n } of await custody.count())
+    print(`${n} ${purpose} ${keyType} ${driver} ${state}`);
+  const erased = await custody.eraseDestroyed();
+  if (erased > 0) print(`${erased} destroyed keys erased from the token`);
+  return 0;
 }
 
 async function dataKeys([act, ...rest]: string[], env: RawEnv): Promise<number> {

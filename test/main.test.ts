@@ -1,5 +1,5 @@
 /** The command line, as processes. */
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -205,5 +205,52 @@ describe('yinxin', () => {
         code: 2,
         output: expect.stringContaining('yinxin <command>') as string,
       });
+  });
+});
+
+describe('yinxin keys', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'yinxin-ceremony-'));
+  const read = (name: string) => readFileSync(join(folder, name), 'utf8').trim();
+
+  test('makes a wrapping key with its shares, brings it back from them, and never prints it', async () => {
+    const out = join(folder, 'new');
+    const made = await runProcess(
+      ['keys', 'ceremony', '--out', out, '--shares', '3', '--threshold', '2'],
+      {},
+    );
+    expect(made.code).toBe(0);
+    const [, id = ''] = /^wrapping key ([0-9a-f]{16})$/m.exec(made.output) ?? [];
+    const key = read('new/wrapping-key');
+    expect(Buffer.from(key, 'base64')).toHaveLength(32);
+    expect(statSync(join(out, 'wrapping-key')).mode & 0o777).toBe(0o600);
+    const shares = [1, 3].map((n) => join(out, `share-${n}-of-3`));
+    const back = join(folder, 'back');
+    const restored = await runProcess(['keys', 'restore', ...shares, '--out', back], {});
+    expect(restored.output).toContain(`wrapping key ${id}`);
+    expect(read('back')).toBe(key);
+    const few = await runProcess(['keys', 'restore', ...shares.slice(1), '--out', join(folder, 'no')], {});
+    expect(few).toMatchObject({ code: 1, output: expect.stringContaining('2 different shares') as string });
+    const again = await runProcess(['keys', 'ceremony', '--out', out], {});
+    expect(again.code).toBe(1);
+    for (const { output } of [made, restored, few, again]) expect(output).not.toContain(key);
+  });
+
+  test('replaces the wrapping key of a running installation, which starts with the new one alone afterwards', async () => {
+    const before = await runProcess(['keys', 'status'], env);
+    expect(before.output).toMatch(/^wrapping key [0-9a-f]{16} wraps, \d+ data keys under it$/m);
+    expect(before.output).toMatch(/^1 audit P-256 envelope active$/m);
+    const next = newSecrets()['KEY_ENCRYPTION_KEY'];
+    const both = { ...env, KEY_ENCRYPTION_KEY: next, KEY_ENCRYPTION_KEY_OTHERS: env['KEY_ENCRYPTION_KEY'] };
+    const rewrapped = await runProcess(['keys', 'rewrap'], both);
+    expect(rewrapped).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(/[1-9]\d* wrapped anew, 0 left/) as string,
+    });
+    const after = await runProcess(['keys', 'status'], { ...env, KEY_ENCRYPTION_KEY: next });
+    expect(after).toMatchObject({ code: 0 });
+    expect(after.output).toMatch(/wraps, [1-9]\d* data keys under it/);
+    const shared = await runProcess(['keys', 'backup', '--out', join(folder, 'present')], both);
+    expect(shared.output.trim()).toMatch(/^wrapping key [0-9a-f]{16}$/m);
+    env = { ...env, KEY_ENCRYPTION_KEY: next };
   });
 });

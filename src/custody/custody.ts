@@ -114,6 +114,10 @@ export interface Custody {
    * @throws {CustodyError} KEY_NOT_FOUND, for another owner's key too; KEY_NOT_ACTIVE; KEY_ALGORITHM; KEY_UNAVAILABLE; WRAPPING_KEY_WRONG.
    */
   signer(owner: string, keyId: KeyId, algorithm: SignatureAlgorithm, on?: Queryable): Promise<Signer>;
+  /** How many keys there are of each kind, over all owners. */
+  count(): Promise<
+    { purpose: KeyPurpose; keyType: KeyType; driver: DriverName; state: KeyState; keys: number }[]
+  >;
   /** Wrapping anew what lies under another wrapping key than the current one. */
   readonly rewrapping: Rewrapping;
   /** Erases from the token what was destroyed while the token could not be reached. @returns how many keys. */
@@ -557,6 +561,12 @@ export function createCustody(parts: {
         },
       };
     },
+
+    count: () =>
+      db.query(
+        `SELECT purpose, key_type AS "keyType", driver, state, count(*) AS keys FROM custody_keys
+          GROUP BY purpose, key_type, driver, state ORDER BY purpose, key_type, driver, state`,
+      ),
 
     rewrapping: createRewrapping({ db, clock, audit, envelope, wrapping }),
 

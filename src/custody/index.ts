@@ -12,6 +12,15 @@ export {
 export type { DriverName, TokenDriver } from './driver.ts';
 export { CustodyError } from './errors.ts';
 export { KEY_TYPES, type KeyType } from './key-types.ts';
+export {
+  connectToken,
+  makeTokenWrappingKey,
+  keysInToken,
+  tokenWrappingKey,
+  type TokenConnection,
+  type TokenSettings,
+} from './pkcs11/index.ts';
 export type { Rewrapping, WrappingKeyUse } from './rewrapping.ts';
 export { KEY_STATES, TRANSITIONS, type KeyState } from './states.ts';
+export { combineWrappingKey, splitWrappingKey } from './shares.ts';
 export { softwareWrappingKey, wrappingKeyId, type WrappingKey } from './wrapping.ts';

@@ -52,6 +52,8 @@ export interface Changes {
   allow(scene: Scene, actor: string, right: Right, unitId: UnitId | undefined): void;
   /** Whether an account has a right, read under the organisation's lock in the caller's transaction. */
   may(tx: Queryable, accountId: AccountId, right: Right, place: Place): Promise<boolean>;
+  /** The same of a unit that is known by its id alone. */
+  mayInUnit(tx: Queryable, accountId: AccountId, right: Right, unitId: UnitId): Promise<boolean>;
   /** Asks whether an account may see something. @throws as `change`. */
   require(accountId: string, right: Right, place: Place): Promise<void>;
   /** Locks an organisation and reads what a change needs, in the transaction of a caller who asks for no right. */
@@ -130,6 +132,11 @@ export function createChanges(parts: { db: Db; clock: Clock; audit: AuditLog }):
     return undefined;
   }
 
+  const may: Changes['may'] = async (tx, accountId, right, place) => {
+    const found = await scene(tx, place.organisationId, accountId, true);
+    return found?.organisation.state === 'active' && refusal(found, accountId, right, place) === undefined;
+  };
+
   async function recordRefusal(actor: string, right: Right, place: Place, found: Scene): Promise<void> {
     await db.transaction((tx) =>
       audit.record(tx, {
@@ -168,9 +175,16 @@ export function createChanges(parts: { db: Db; clock: Clock; audit: AuditLog }):
       }
     },
 
-    async may(tx, accountId, right, place) {
-      const found = await scene(tx, place.organisationId, accountId, true);
-      return found?.organisation.state === 'active' && refusal(found, accountId, right, place) === undefined;
+    may,
+
+    async mayInUnit(tx, accountId, right, unitId) {
+      const [unit] = await tx.query<{ organisation_id: OrganisationId }>(
+        'SELECT organisation_id FROM units WHERE id = $1',
+        [unitId],
+      );
+      return (
+        unit !== undefined && may(tx, accountId, right, { organisationId: unit.organisation_id, unitId })
+      );
     },
 
     allow(found, actor, right, unitId) {

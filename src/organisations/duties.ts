@@ -28,6 +28,9 @@ export const RIGHTS = [
   'manage-units',
   'manage-members',
   'manage-mandates',
+  // Making, exporting, restoring, giving up and destroying keys of a unit: one asks, another approves.
+  'request-key-acts',
+  'approve-key-acts',
 ] as const;
 export type Right = (typeof RIGHTS)[number];
 

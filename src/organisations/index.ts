@@ -20,7 +20,7 @@ export interface Organisations
     Units,
     Omit<Memberships, 'appoint' | 'endOne' | 'endAll' | 'requireSeparation'>,
     Authorities,
-    Pick<Changes, 'require' | 'sight'> {
+    Pick<Changes, 'require' | 'sight' | 'mayInUnit'> {
   readonly mandates: Omit<Mandates, 'revokeAll'>;
   readonly founding: Founding;
   /** What takes two persons, for `dual-control`. */
@@ -51,6 +51,7 @@ export function createOrganisations(parts: {
     ...createAuthorities(rest),
     require: changes.require,
     sight: changes.sight,
+    mayInUnit: changes.mayInUnit,
     founding,
     acts: organisationActs({ ...rest, founding }),
     mandates,

@@ -60,6 +60,20 @@ export interface TrustedProxies {
   readonly header: 'x-forwarded-for' | 'forwarded';
 }
 
+/** A token (HSM) and what is kept in it. */
+export interface TokenConfig {
+  /** Path of the PKCS #11 module, a shared library that is loaded into this process. */
+  readonly module: string;
+  /** Label of the token. */
+  readonly label: string;
+  /** Sessions kept open, which is how many signatures it makes at a time. Default 4. */
+  readonly sessions: number;
+  /** Label of the wrapping key, if it is in the token; undefined: it is `KEY_ENCRYPTION_KEY`. */
+  readonly wrappingKey: string | undefined;
+  /** Whether new keys are made in the token. Default no: they are made here and kept in the database, wrapped. */
+  readonly makesKeys: boolean;
+}
+
 export interface Config {
   /** `server`: PostgreSQL and Redis, any number of processes. `embedded`: PGlite and an in-process store, one process. */
   readonly mode: 'server' | 'embedded';
@@ -100,6 +114,8 @@ export interface Config {
   /** Seconds that a stopping process gives the requests in flight. Default 20. */
   readonly drainSeconds: number;
   readonly messages: MessageRoutes;
+  /** Undefined: there is none. */
+  readonly token: TokenConfig | undefined;
   /** Hours that the recovery of an account waits whose second factor is lost. Shorter: less time to stop an impostor. Default 72. */
   readonly recoveryWaitHours: number;
   /**
@@ -150,6 +166,7 @@ const FILE_VARIABLES = [
   'IDENTITY_SOURCES',
   'KEY_ENCRYPTION_KEY',
   'KEY_ENCRYPTION_KEY_OTHERS',
+  'PKCS11_PIN',
   'DATA_KEY',
   'DATA_KEY_OTHERS',
   'PASSWORD_PEPPER',
@@ -241,6 +258,11 @@ const variables = z.object({
     .string()
     .regex(/^[\w.-]{1,64}$/, 'is not 1 to 64 of letters, digits, _, . and -')
     .default('yinxin'),
+  PKCS11_MODULE: z.string().startsWith('/', 'is not an absolute path').optional(),
+  PKCS11_TOKEN: z.string().max(32, 'is longer than 32 signs, as no label is').optional(),
+  PKCS11_SESSIONS: wholeNumber(1, 256, 4),
+  PKCS11_WRAPPING_KEY: z.string().max(64, 'is longer than 64 signs').optional(),
+  PKCS11_KEYS: z.enum(['yes', 'no'], 'is not yes or no').default('no'),
   HOT_PATH: z.enum(['on', 'off'], 'is not on or off').default('on'),
   DRAIN_SECONDS: wholeNumber(0, 600, 20),
   TOKEN_KEY_ANNOUNCED_HOURS: wholeNumber(1, 720, 24),
@@ -293,7 +315,7 @@ export function toConfig(raw: RawEnv): Settings {
     if (!isNetwork(network))
       problems.push({ variable: 'OUTBOUND_NETWORKS', problem: `"${network}" is not a network in CIDR form` });
 
-  problems.push(...problemsWithMutualTls(raw), ...problemsWithMessages(raw));
+  problems.push(...problemsWithMutualTls(raw), ...problemsWithMessages(raw), ...problemsWithToken(raw));
   const passkeyAuthorities = raw['PASSKEY_AUTHORITIES'];
   const passkeyProblem =
     passkeyAuthorities === undefined ? undefined : problemWithAuthorities(passkeyAuthorities);
@@ -357,6 +379,16 @@ export function toConfig(raw: RawEnv): Settings {
           : { url: env.SMTP_URL, from: env.MAIL_FROM },
       smsGateway: toSmsGateway(env),
     },
+    token:
+      env.PKCS11_MODULE === undefined || env.PKCS11_TOKEN === undefined
+        ? undefined
+        : {
+            module: env.PKCS11_MODULE,
+            label: env.PKCS11_TOKEN,
+            sessions: env.PKCS11_SESSIONS,
+            wrappingKey: env.PKCS11_WRAPPING_KEY,
+            makesKeys: env.PKCS11_KEYS === 'yes',
+          },
     mutualTls:
       raw['CLIENT_CERTIFICATE_PROXIES'] === undefined
         ? undefined
@@ -378,6 +410,20 @@ export function toConfig(raw: RawEnv): Settings {
     keysDirectory: env.KEYS_DIRECTORY,
   };
   return { config: deepFreeze(config), secrets: secrets.value, sources: deepFreeze(sources.value) };
+}
+
+function problemsWithToken(raw: RawEnv): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  if (raw['PKCS11_MODULE'] === undefined) {
+    for (const variable of ['PKCS11_TOKEN', 'PKCS11_PIN', 'PKCS11_WRAPPING_KEY', 'PKCS11_KEYS'])
+      if (raw[variable] !== undefined)
+        problems.push({ variable, problem: 'has no meaning without PKCS11_MODULE' });
+    return problems;
+  }
+  for (const variable of ['PKCS11_TOKEN', 'PKCS11_PIN'])
+    if (raw[variable] === undefined)
+      problems.push({ variable, problem: 'is missing (PKCS11_MODULE is set)' });
+  return problems;
 }
 
 function problemsWithMessages(raw: RawEnv): ConfigProblem[] {

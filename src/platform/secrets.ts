@@ -9,8 +9,8 @@ import type { ConfigProblem, RawEnv } from './config.ts';
 import { toDataKeys, type DataKeys } from './data-keys.ts';
 
 export interface Secrets {
-  /** Wraps the data key of every unit (custody). Whoever has it and the database has every seal key. 32 bytes. */
-  readonly keyEncryptionKey: KeyObject;
+  /** Wraps the data key of every unit (custody). Whoever has it and the database has every seal key. 32 bytes; undefined: it is in a token. */
+  readonly keyEncryptionKey: KeyObject | undefined;
   /** Wrapping keys that are still, or already, known besides: what lies under them can be opened, and `yinxin keys rewrap` wraps it anew. */
   readonly otherKeyEncryptionKeys: readonly KeyObject[];
   /** Roots of the keys that encrypt personal data and session records at rest. 32 bytes each. */
@@ -19,6 +19,8 @@ export interface Secrets {
   readonly passwordPepper: KeyObject;
   /** Peppers that are still, or already, known besides: a hash made with one of them is made anew with the current one when its owner signs in. */
   readonly otherPasswordPeppers: readonly KeyObject[];
+  /** Opens the token that `PKCS11_TOKEN` names; undefined: there is none. */
+  readonly tokenPin: string | undefined;
   /** Sign cookies; the first signs, all verify. */
   readonly cookieKeys: readonly KeyObject[];
 }
@@ -64,11 +66,15 @@ export function toSecrets(
       .map((text) => decode(variable, text.trim()));
 
   const value: Secrets = {
-    keyEncryptionKey: one('KEY_ENCRYPTION_KEY'),
+    keyEncryptionKey:
+      raw['PKCS11_WRAPPING_KEY'] !== undefined && raw['KEY_ENCRYPTION_KEY'] === undefined
+        ? undefined
+        : one('KEY_ENCRYPTION_KEY'),
     otherKeyEncryptionKeys: several('KEY_ENCRYPTION_KEY_OTHERS').map((bytes) => createSecretKey(bytes)),
     dataKeys: toDataKeys(one('DATA_KEY'), several('DATA_KEY_OTHERS').map(createSecretKey)),
     passwordPepper: one('PASSWORD_PEPPER'),
     otherPasswordPeppers: several('PASSWORD_PEPPER_OTHERS').map((bytes) => createSecretKey(bytes)),
+    tokenPin: raw['PKCS11_PIN'],
     cookieKeys: several('COOKIE_KEYS').map((bytes) => createSecretKey(bytes)),
   };
   if (value.cookieKeys.length === 0)

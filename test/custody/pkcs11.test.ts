@@ -7,7 +7,7 @@ import { createCustody, CustodyError, type Custody, type KeyType } from '../../s
 import {
   connectToken,
   makeTokenWrappingKey,
-  tokenKeys,
+  keysInToken,
   tokenWrappingKey,
   type TokenConnection,
 } from '../../src/custody/pkcs11/index.ts';
@@ -27,7 +27,7 @@ beforeAll(async () => {
   soft = makeSoftToken('yinxin-test');
   token = await connectToken(soft.settings);
   rooms = await openRooms();
-  custody = createCustody({ ...rooms, token: tokenKeys(token), driver: 'pkcs11' });
+  custody = createCustody({ ...rooms, token: keysInToken(token), driver: 'pkcs11' });
 });
 afterAll(async () => {
   await custody.stop();
@@ -97,7 +97,7 @@ describe('a key in a token', () => {
   });
 
   test('leaves the token when it is destroyed, or later when the token cannot be reached then', async () => {
-    const driver = tokenKeys(token);
+    const driver = keysInToken(token);
     const [first, second] = [await generate('P-256'), await generate('P-256')];
     const destroy = (by: Custody, id: typeof first.id) =>
       rooms.db.transaction((tx) => by.destroy(tx, { owner: UNIT, keyId: id, actor: 'system' }));

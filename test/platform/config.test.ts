@@ -320,4 +320,31 @@ describe('configuration', () => {
     expect(toConfig(readEnv({ ...server(), LIMITS: '{"a":1}' })).config.limits).toEqual({ a: 1 });
     expect(problemsOf({ ...server(), LIMITS: '{' })).toEqual({ LIMITS: 'is not JSON' });
   });
+
+  test('a token needs its module, label and PIN; a wrapping key in it takes the place of the one given', () => {
+    const raw = server();
+    const token = { PKCS11_MODULE: '/usr/lib/hsm.so', PKCS11_TOKEN: 'yinxin', PKCS11_PIN: '739154' };
+    expect(toConfig(readEnv(raw)).config.token).toBeUndefined();
+    expect(toConfig(readEnv({ ...raw, ...token })).config.token).toEqual({
+      module: '/usr/lib/hsm.so',
+      label: 'yinxin',
+      sessions: 4,
+      wrappingKey: undefined,
+      makesKeys: false,
+    });
+    expect(problemsOf({ ...raw, PKCS11_TOKEN: 'yinxin', PKCS11_KEYS: 'yes' })).toEqual({
+      PKCS11_TOKEN: 'has no meaning without PKCS11_MODULE',
+      PKCS11_KEYS: 'has no meaning without PKCS11_MODULE',
+    });
+    expect(problemsOf({ ...raw, PKCS11_MODULE: 'hsm.so' })).toEqual({
+      PKCS11_MODULE: 'is not an absolute path',
+      PKCS11_TOKEN: 'is missing (PKCS11_MODULE is set)',
+      PKCS11_PIN: 'is missing (PKCS11_MODULE is set)',
+    });
+    const inToken = { ...raw, ...token, PKCS11_WRAPPING_KEY: 'wrapping', KEY_ENCRYPTION_KEY: undefined };
+    const { secrets, config } = toConfig(readEnv(inToken));
+    expect(secrets.keyEncryptionKey).toBeUndefined();
+    expect(config.token?.wrappingKey).toBe('wrapping');
+    expect(JSON.stringify(config)).not.toContain('739154');
+  });
 });

@@ -2,6 +2,7 @@
  * A token (HSM, smart card, SoftHSM) through its PKCS #11 module: sessions that are lent one at a time, and made anew when the token was lost.
  * `pkcs11js` is an optional package; it is built where it is wanted (`npm run pkcs11`).
  */
+import type * as Pkcs11Js from 'pkcs11js';
 import type { Handle, PKCS11 } from 'pkcs11js';
 import { CustodyError } from '../errors.ts';
 
@@ -26,7 +27,7 @@ export interface Lent {
 }
 
 export interface TokenConnection {
-  readonly constants: typeof import('pkcs11js');
+  readonly constants: typeof Pkcs11Js;
   /**
    * Lends a session. When the token turns out to be lost it is looked for anew, once, and `work` begins again.
    * @throws {CustodyError} KEY_UNAVAILABLE, with what the module said as its cause.
@@ -215,7 +216,7 @@ export async function connectToken(settings: TokenSettings): Promise<TokenConnec
   };
 }
 
-async function load(): Promise<typeof import('pkcs11js')> {
+async function load(): Promise<typeof Pkcs11Js> {
   try {
     const loaded = await import('pkcs11js');
     return loaded.default;

@@ -23,7 +23,7 @@ const rsaEncryption = '1.2.840.113549.1.1.1';
 /** Large enough for RSA-4096. */
 const SIGNATURE_BYTES = 512;
 
-export function tokenKeys(token: TokenConnection): TokenDriver {
+export function keysInToken(token: TokenConnection): TokenDriver {
   const c = token.constants;
 
   const privateKeyOf = (lent: Lent, id: string): Handle =>
@@ -52,7 +52,7 @@ export function tokenKeys(token: TokenConnection): TokenDriver {
           handle,
           types.map((type) => ({ type })),
         )
-        .map(({ value }) => Buffer.from(value as Buffer));
+        .map(({ value }) => Buffer.from(value));
     if (keyType === 'P-256' || keyType === 'P-384') {
       const [point = Buffer.alloc(0)] = values(c.CKA_EC_POINT);
       const curve = der.objectIdentifier(CURVES[keyType]);
