@@ -27,7 +27,10 @@ export function openapi(issuer: string, described: ReturnType<typeof describe>):
           summary: 'The seals that the person may use',
           security: [{ oauth2: ['seals:use'] }],
           responses: {
-            200: json('The seals of the units in which the person is seal officer', 'Seals'),
+            200: json(
+              'The seals of the units in which the person is seal officer, and those that mandates name',
+              'Seals',
+            ),
             401: problem('No valid token'),
             403: problem('Scope missing'),
           },

@@ -53,12 +53,18 @@ export function apiRoutes(parts: ApiParts): Middleware {
 
   router.get('/seals', async (ctx) => {
     const actor = await sealActor(ctx);
-    const unitIds = await organisations.unitsOf(actor.accountId, 'seal-officer');
-    const usable = await seals.registry.ofUnits(unitIds);
+    const { unitIds, sealIds } = await organisations.sealsFor(actor.accountId, actor.acting);
+    const named = await Promise.all(sealIds.map((id) => seals.registry.find(id)));
+    const usable = new Map(
+      [...(await seals.registry.ofUnits(unitIds)), ...named.flatMap((seal) => seal ?? [])].map((seal) => [
+        seal.id,
+        seal,
+      ]),
+    );
     // Which seals somebody may use says where they work.
     await oidc.recordRelease({ ...actor, claims: ['seals'] });
     ctx.body = {
-      seals: usable.map(({ id, code, unitId, name, kind, state }) => ({
+      seals: [...usable.values()].map(({ id, code, unitId, name, kind, state }) => ({
         id,
         code,
         unitId,

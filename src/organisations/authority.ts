@@ -12,6 +12,7 @@ import {
   type MandateId,
   type OrganisationId,
   type SealId,
+  type UnitId,
 } from '../platform/ids.ts';
 import { ENDED, type Place } from './changes.ts';
 import type { Role } from './duties.ts';
@@ -72,6 +73,15 @@ export interface Authorities {
    * @throws {OrganisationError} AUTHORITY_MISSING
    */
   use(tx: Queryable, accountId: string, acting: Acting, purpose: Purpose): Promise<Authority>;
+  /**
+   * For whom a person uses a seal now: as was chosen; without a choice, as an officer of its unit or else by the first mandate that names it.
+   */
+  actingWithSeal(accountId: string, sealId: SealId, chosen: Acting | undefined): Promise<Acting | undefined>;
+  /** The seals that a person may use now: all of some units, and single ones. @param chosen As what: anything, if nothing was chosen. */
+  sealsFor(
+    accountId: string,
+    chosen: Acting | undefined,
+  ): Promise<{ readonly unitIds: UnitId[]; readonly sealIds: SealId[] }>;
   /** Calls `handler` in this process whenever, in any process, an authority ended before its time. @returns what stops it. */
   watchEnds(handler: (ended: Ended) => void): Promise<() => Promise<void>>;
 }
@@ -128,34 +138,51 @@ export function createAuthorities(parts: {
     };
   }
 
+  async function actingFor(accountId: string, at = clock.now()): Promise<Authority[]> {
+    if (!isId('acc', accountId)) return [];
+    const [memberships, mandates] = await Promise.all([
+      parts.memberships.membershipsOf(accountId),
+      mandatesInForce(db, accountId, at),
+    ]);
+    const places = new Map<string, Authority>();
+    for (const { organisation, unit, role, since } of memberships) {
+      if (organisation.state !== 'active' || (unit && unit.state !== 'active') || since > at) continue;
+      const key = unit?.id ?? organisation.id;
+      const known = places.get(key);
+      places.set(key, {
+        accountId,
+        organisation,
+        unit,
+        roles: [...(known?.roles ?? []), role],
+        mandate: undefined,
+        thirdParty: false,
+        validFrom: known?.validFrom ?? since,
+        validTo: undefined,
+      });
+    }
+    const within = new Set(memberships.map(({ organisation }) => organisation.id));
+    return [
+      ...places.values(),
+      ...mandates.map((mandate) => byMandate(mandate, within.has(mandate.organisation.id))),
+    ];
+  }
+
   return {
-    async actingFor(accountId, at = clock.now()) {
-      if (!isId('acc', accountId)) return [];
-      const [memberships, mandates] = await Promise.all([
-        parts.memberships.membershipsOf(accountId),
-        mandatesInForce(db, accountId, at),
-      ]);
-      const places = new Map<string, Authority>();
-      for (const { organisation, unit, role, since } of memberships) {
-        if (organisation.state !== 'active' || (unit && unit.state !== 'active') || since > at) continue;
-        const key = unit?.id ?? organisation.id;
-        const known = places.get(key);
-        places.set(key, {
-          accountId,
-          organisation,
-          unit,
-          roles: [...(known?.roles ?? []), role],
-          mandate: undefined,
-          thirdParty: false,
-          validFrom: known?.validFrom ?? since,
-          validTo: undefined,
-        });
-      }
-      const within = new Set(memberships.map(({ organisation }) => organisation.id));
-      return [
-        ...places.values(),
-        ...mandates.map((mandate) => byMandate(mandate, within.has(mandate.organisation.id))),
-      ];
+    actingFor,
+
+    async actingWithSeal(accountId, sealId, chosen) {
+      const candidates = chosen ? [chosen] : (await actingFor(accountId)).map(toActing);
+      for (const acting of candidates) if (await ask(db, accountId, acting, { sealId })) return acting;
+      return undefined;
+    },
+
+    async sealsFor(accountId, chosen) {
+      const all = await actingFor(accountId);
+      const taken = all.filter((each) => chosen === undefined || isSame(toActing(each), chosen));
+      return {
+        unitIds: taken.flatMap(({ unit, roles }) => (unit && roles.includes('seal-officer') ? unit.id : [])),
+        sealIds: [...new Set(taken.flatMap(({ mandate }) => mandate?.seals ?? []))],
+      };
     },
 
     authority: (accountId, acting, purpose) => ask(db, accountId, acting, purpose),
@@ -194,6 +221,18 @@ export function createAuthorities(parts: {
         else handler('any');
       }),
   };
+}
+
+function toActing({ organisation, unit, mandate }: Authority): Acting {
+  return { organisationId: organisation.id, unitId: unit?.id, mandateId: mandate?.id };
+}
+
+function isSame(one: Acting, other: Acting): boolean {
+  return (
+    one.organisationId === other.organisationId &&
+    one.unitId === other.unitId &&
+    one.mandateId === other.mandateId
+  );
 }
 
 function byMandate(mandate: Mandate, isMember: boolean): Authority {

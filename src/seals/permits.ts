@@ -3,6 +3,7 @@
  * for one signature over one document, in this process and, by compare-and-set, in the database.
  */
 import type { AuditLog } from '../audit/index.ts';
+import type { Acting, Organisations } from '../organisations/index.ts';
 import type { Signer } from '../pki/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Db } from '../platform/db/db.ts';
@@ -13,6 +14,8 @@ export interface Intent {
   readonly sealId: SealId;
   readonly actor: AccountId;
   readonly clientId: string;
+  /** For whom the actor uses the seal. */
+  readonly acting: Acting;
   readonly idempotencyKey: string | undefined;
   /** SHA-256 of everything that was asked, 32 bytes; a retry must ask the same. */
   readonly requestDigest: Uint8Array;
@@ -32,12 +35,14 @@ export class SealingPermit {
   }
 }
 
-/** Writes the intent and its audit entry, durably, and gives the permit. @throws a unique violation: the idempotency key is in use. */
+/** Writes the intent and its audit entry, durably, and gives the permit. @throws a unique violation: the idempotency key is in use; {OrganisationError} AUTHORITY_MISSING. */
 export async function recordIntent(
-  parts: { db: Db; clock: Clock; audit: AuditLog },
+  parts: { db: Db; clock: Clock; audit: AuditLog; organisations: Pick<Organisations, 'use'> },
   intent: Intent,
 ): Promise<SealingPermit> {
   await parts.db.transaction(async (tx) => {
+    // What ends the role or the mandate comes before this and stops it, or after it and finds the intent on record.
+    await parts.organisations.use(tx, intent.actor, intent.acting, { sealId: intent.sealId });
     await tx.query(
       `INSERT INTO sealings (id, seal_id, actor, client_id, idempotency_key, request_digest, document_digest, state, intended_at, intent_seq)
          VALUES ($1, $2, $3, $4, $5, $6, $7, 'intended', $8, 0)`,

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { AuditLog, AuditReceipt } from '../audit/index.ts';
 import { CustodyError, type Custody } from '../custody/index.ts';
-import type { Organisations } from '../organisations/index.ts';
+import type { Acting, Organisations } from '../organisations/index.ts';
 import { signedAttributes, signedData, type Certificate } from '../pki/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import { isUniqueViolation, type Db } from '../platform/db/db.ts';
@@ -21,6 +21,8 @@ import type { Verification } from './verification.ts';
 export interface Actor {
   readonly accountId: AccountId;
   readonly clientId: string;
+  /** For whom they act; absent: for themselves, and as whatever lets them use a seal. */
+  readonly acting?: Acting | undefined;
 }
 
 const CORNERS = ['top-left', 'top-right', 'bottom-left', 'bottom-right'] as const;
@@ -129,26 +131,32 @@ export function createSealing(parts: SealingParts): SealingRoom {
   async function authorise(
     actor: Actor,
     sealId: string,
-  ): Promise<{ seal: Seal; certificate: Certificate; issuing: Certificate; organisation: string }> {
+  ): Promise<{
+    seal: Seal;
+    acting: Acting;
+    certificate: Certificate;
+    issuing: Certificate;
+    organisation: string;
+  }> {
     const notFound = () =>
       new SealingError('SEAL_NOT_FOUND', 'There is no such seal, or you may not use it.');
     const seal = isId('seal', sealId) ? await registry.find(sealId) : undefined;
     if (!seal) throw notFound();
-    const [roles, stored, unit, { issuing }] = await Promise.all([
-      organisations.rolesOf(actor.accountId, seal.unitId),
+    const [acting, stored, unit, { issuing }] = await Promise.all([
+      organisations.actingWithSeal(actor.accountId, seal.id, actor.acting),
       certificates.find(seal.certificateId),
       organisations.unit(seal.unitId),
       certificates.authorities(),
     ]);
     if (!stored || !unit) throw notFound();
     const decision = decideSealing({
-      roles,
+      entitled: acting !== undefined,
       state: seal.state,
       certificate: stored.certificate,
       at: clock.now(),
     });
-    if (!decision.allowed) {
-      if (decision.code === 'SEAL_NOT_FOUND') throw notFound();
+    if (!decision.allowed || !acting) {
+      if (decision.allowed || decision.code === 'SEAL_NOT_FOUND') throw notFound();
       throw new SealingError(
         decision.code,
         decision.code === 'SEAL_NOT_ACTIVE'
@@ -158,6 +166,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
     }
     return {
       seal,
+      acting,
       certificate: stored.certificate,
       issuing,
       organisation: unit.organisation.name,
@@ -256,7 +265,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
       const documentDigest = sha256(document);
       const requestDigest = sha256(Buffer.from(JSON.stringify([sealId, options])), documentDigest);
 
-      const { seal, certificate, issuing, organisation } = await authorise(actor, sealId);
+      const { seal, acting, certificate, issuing, organisation } = await authorise(actor, sealId);
       const before = await replay(actor, request, requestDigest);
       if (before) return before;
 
@@ -285,6 +294,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
           sealId: seal.id,
           actor: actor.accountId,
           clientId: actor.clientId,
+          acting,
           idempotencyKey,
           requestDigest,
           documentDigest,

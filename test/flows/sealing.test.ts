@@ -384,6 +384,37 @@ describe('who may seal', () => {
   });
 });
 
+describe('a mandate', () => {
+  test('lets its agent use the seals that it names, each use on record, until it is revoked', async () => {
+    const agent = newPerson();
+    const { accountId: agentId } = await t.app.identity.register(agent);
+    const own = await desk.token(agent);
+    expect((await desk.seal(own, desk.seals.administration.id, agreement)).status).toBe(404);
+    const unit = await t.app.organisations.unit(desk.seals.administration.unitId);
+    if (!unit) throw new Error('no unit');
+    const mandate = await t.app.organisations.mandates.grant(
+      {
+        organisationId: unit.organisation.id,
+        agentId,
+        services: [],
+        seals: [desk.seals.administration.id],
+        purpose: '代签年度合同',
+        validTo: new Date(Date.now() + 86_400_000),
+      },
+      'system',
+    );
+    const listed = await fetch(`${t.origin}/api/v1/seals`, { headers: { Authorization: `Bearer ${own}` } });
+    expect(await listed.json()).toMatchObject({ seals: [{ id: desk.seals.administration.id }] });
+    expect((await desk.seal(own, desk.seals.administration.id, agreement)).status).toBe(201);
+    expect((await desk.seal(own, desk.seals.finance.id, agreement)).status).toBe(404);
+    expect(await t.app.organisations.mandates.uses(mandate.id, { limit: 10 })).toMatchObject([
+      { sealId: desk.seals.administration.id },
+    ]);
+    await t.app.organisations.mandates.revoke(mandate.id, 'system');
+    expect((await desk.seal(own, desk.seals.administration.id, agreement)).status).toBe(404);
+  });
+});
+
 describe('every use is on record', () => {
   test('with intent and result, digests and a receipt that the published keys verify', async () => {
     const response = await desk.seal(token, desk.seals.administration.id, agreement);

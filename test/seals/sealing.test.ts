@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkChain, createAuditLog, type AuditLog } from '../../src/audit/index.ts';
 import { createCustody, PROVIDER, type Custody } from '../../src/custody/index.ts';
-import { createOrganisations } from '../../src/organisations/index.ts';
+import { createOrganisations, type Organisations } from '../../src/organisations/index.ts';
 import type { Db, Queryable } from '../../src/platform/db/db.ts';
 import { newId, type AccountId } from '../../src/platform/ids.ts';
 import { createSeals, type Seal, type Seals } from '../../src/seals/index.ts';
@@ -19,7 +19,7 @@ let seal: Seal;
 let actor: { accountId: AccountId; clientId: string };
 
 /** The rooms as one process would build them, over the database given. */
-function build(db: Db): { seals: Seals; audit: AuditLog } {
+function build(db: Db): { seals: Seals; audit: AuditLog; organisations: Organisations } {
   const parts = { db, clock: rooms.clock, keyEncryptionKey: rooms.keyEncryptionKey };
   const signer = async () => {
     const key = await custody.active(PROVIDER, 'audit');
@@ -28,8 +28,14 @@ function build(db: Db): { seals: Seals; audit: AuditLog } {
   };
   const audit: AuditLog = createAuditLog({ ...parts, signer });
   const custody: Custody = createCustody({ ...parts, audit });
-  const organisations = createOrganisations({ ...parts, audit, ...NOBODY });
-  return { seals: createSeals({ ...parts, audit, custody, organisations, serviceName: 'Yinxin' }), audit };
+  const organisations = createOrganisations({
+    ...parts,
+    audit,
+    ...NOBODY,
+    facts: { ...NOBODY.facts, unitOfSeal: (q, id) => seals.registry.unitOf(q, id) },
+  });
+  const seals: Seals = createSeals({ ...parts, audit, custody, organisations, serviceName: 'Yinxin' });
+  return { seals, audit, organisations };
 }
 
 /** The same database, whose n-th statement fails as when the server goes away: nothing of its transaction stays. */
@@ -142,7 +148,13 @@ describe('sealing, when a statement fails', () => {
 });
 
 describe('a permit', () => {
-  const intent = () => ({
+  const acting = async () => {
+    const found = await build(rooms.db).organisations.actingWithSeal(actor.accountId, seal.id, undefined);
+    if (!found) throw new Error('the actor is no officer');
+    return found;
+  };
+  const intent = async () => ({
+    acting: await acting(),
     sealingId: newId('slg', rooms.clock.now()),
     sealId: seal.id,
     actor: actor.accountId,
@@ -154,11 +166,16 @@ describe('a permit', () => {
   const signer = () => rooms.custody.signer(seal.unitId, seal.keyId, 'ecdsa-with-SHA256');
 
   test('comes from a recorded intent and from nowhere else', () => {
-    expect(() => new SealingPermit(Symbol('forged') as never, intent().sealingId)).toThrow(TypeError);
+    expect(() => new SealingPermit(Symbol('forged') as never, newId('slg', rooms.clock.now()))).toThrow(
+      TypeError,
+    );
   });
 
   test('is spent by one signature, also when two ask at once', async () => {
-    const permit = await recordIntent(rooms, intent());
+    const permit = await recordIntent(
+      { ...rooms, organisations: build(rooms.db).organisations },
+      await intent(),
+    );
     const two = await Promise.allSettled([
       signWithPermit(rooms.db, permit, await signer(), Buffer.from('a')),
       signWithPermit(rooms.db, permit, await signer(), Buffer.from('b')),
@@ -167,8 +184,25 @@ describe('a permit', () => {
     await expect(signWithPermit(rooms.db, permit, await signer(), Buffer.from('c'))).rejects.toThrow('spent');
   });
 
+  test('is given to nobody whose role has ended since', async () => {
+    const { organisations } = build(rooms.db);
+    const asked = await intent();
+    const [membership] = await organisations.membershipsOf(actor.accountId);
+    await organisations.end(membership?.id ?? '', 'system');
+    const before = await rooms.db.query('SELECT 1 FROM sealings');
+    expect(await recordIntent({ ...rooms, organisations }, asked).catch(codeOf)).toBe('AUTHORITY_MISSING');
+    expect(await rooms.db.query('SELECT 1 FROM sealings')).toHaveLength(before.length);
+    await organisations.grant(
+      { accountId: actor.accountId, unitId: seal.unitId, role: 'seal-officer' },
+      'system',
+    );
+  });
+
   test('is worth nothing when its intent is gone', async () => {
-    const permit = await recordIntent(rooms, intent());
+    const permit = await recordIntent(
+      { ...rooms, organisations: build(rooms.db).organisations },
+      await intent(),
+    );
     await rooms.db.query('DELETE FROM sealings WHERE id = $1', [permit.sealingId]);
     await expect(signWithPermit(rooms.db, permit, await signer(), Buffer.from('a'))).rejects.toThrow('spent');
   });
