@@ -5,6 +5,7 @@ import { apiRoutes } from './api/routes.ts';
 import { createAuditLog, type AuditLog } from './audit/index.ts';
 import { registerEventRoute } from './api/register-events.ts';
 import { accountRoutes } from './console/account/routes.ts';
+import { certificationRoutes, createCertification, type Certification } from './certification/index.ts';
 import { consoleRoutes } from './console/routes.ts';
 import { liveCheckRoutes } from './demo/live-check.ts';
 import {
@@ -106,6 +107,7 @@ export interface App {
   readonly resources: Resources;
   readonly tokenKeys: TokenKeys;
   readonly oidc: Oidc;
+  readonly certification: Certification;
   readonly seals: Seals;
   /** Logout calls that portals have not accepted. */
   readonly logouts: LogoutOutbox;
@@ -304,8 +306,20 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
     closing.unshift(() => portals.stop());
     const resources = await createResources({ db, clock, audit });
     closing.unshift(() => resources.stop());
-    const seals = createSeals({ db, clock, audit, custody, organisations, serviceName: SERVICE_NAME });
-    await makeProviderKeys(db, custody, seals);
+    const certification = createCertification({
+      db,
+      clock,
+      audit,
+      custody,
+      logger,
+      serviceName: SERVICE_NAME,
+      ...config.certification,
+    });
+    closing.unshift(() => certification.stop());
+    const { certificates } = certification;
+    const seals = createSeals({ db, clock, audit, custody, organisations, certificates });
+    await makeProviderKeys(db, custody, certification);
+    await certification.start();
 
     const forms = createForms({ issuer: config.issuer, dataKeys: secrets.dataKeys });
     const assets = loadAssets();
@@ -412,12 +426,14 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
         dualControl,
         oidc,
         seals,
+        certificates,
         organisations,
         audit,
         metrics,
         documentMaxBytes: config.documentMaxBytes,
       }),
     );
+    koa.use(certificationRoutes(certification));
     koa.use(consoleRoutes({ pages, portals }));
     if (authorities.fictional) koa.use(liveCheckRoutes({ register: authorities.fictional, forms, pages }));
     koa.use(registerEventRoute(registerEvents));
@@ -455,6 +471,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       resources,
       tokenKeys,
       oidc,
+      certification,
       seals,
       logouts,
       messages,
@@ -544,13 +561,13 @@ function openDb(config: Config, logger: Logger): Promise<Db> {
     : Promise.resolve(connectPg(database.url, { poolSize: database.poolSize, logger }));
 }
 
-/** First start: audit key and certificate authorities, made once however many processes start together. */
-async function makeProviderKeys(db: Db, custody: Custody, seals: Seals): Promise<void> {
+/** First start: audit key, certificate authorities and what they sign with, made once however many processes start together. */
+async function makeProviderKeys(db: Db, custody: Custody, certification: Certification): Promise<void> {
   await db.transaction(async (tx) => {
     await tx.query('SELECT pg_advisory_xact_lock($1)', [FIRST_START_LOCK]);
     if (!(await custody.active(PROVIDER, 'audit', tx)))
       await custody.generate(tx, { owner: PROVIDER, purpose: 'audit', actor: 'system' });
-    await seals.certificates.ensureAuthorities(tx);
+    await certification.ensure(tx);
   });
 }
 

@@ -50,6 +50,9 @@ const USAGE = `yinxin <command>
   data-keys           what is encrypted under which data key, and which keys nobody needs any more
   data-keys rotate [--wait]
                       look everything through again and bring it under DATA_KEY; --wait: until it is done
+  certificates        the certificate authorities, and their revocation lists
+  certificates revoke <id> <reason> [--invalid-since <time>]
+                      revoke a certificate for good; reasons as in RFC 5280: keyCompromise, superseded, cessationOfOperation ...
   reports             misuse that people reported of their accounts, and nobody has settled
   reports settle <id>
   logouts [resend]    logout calls that portals have not accepted; resend puts those given up back
@@ -66,6 +69,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], env: RawEnv) => Promise
   accounts,
   keys,
   'data-keys': dataKeys,
+  certificates,
   reports,
   logouts,
   messages,
@@ -297,6 +301,40 @@ async function dataKeys([act, ...rest]: string[], env: RawEnv): Promise<number> 
             ? 'has nothing under it and may be dropped'
             : 'is still needed';
       print(`key ${key.id} ${standing}`);
+    }
+    return 0;
+  });
+}
+
+async function certificates([act, ...rest]: string[], env: RawEnv): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: rest,
+    allowPositionals: true,
+    options: { 'invalid-since': { type: 'string' } },
+  });
+  const [certificateId, reason] = positionals;
+  const since = values['invalid-since'];
+  const invalidSince = since === undefined ? undefined : new Date(since);
+  const isAct = act === 'revoke' && certificateId !== undefined && reason !== undefined;
+  if ((act !== undefined && !isAct) || Number.isNaN(invalidSince?.getTime())) return usage();
+  return withApp(env, async ({ db, certification }) => {
+    if (isAct)
+      await db.transaction((tx) =>
+        certification.certificates.revoke(tx, { certificateId, reason, invalidSince, actor: 'operator' }),
+      );
+    await certification.maintain();
+    for (const {
+      id,
+      hierarchy,
+      profile,
+      certificate,
+      revocation,
+    } of await certification.certificates.authorities()) {
+      const list = await certification.lists.find(id);
+      const standing = revocation ? `revoked (${revocation.reason})` : 'in force';
+      print(
+        `${id} ${hierarchy} ${profile} ${standing} until ${certificate.notAfter.toISOString()}, list of ${list?.thisUpdate.toISOString() ?? 'never'}`,
+      );
     }
     return 0;
   });

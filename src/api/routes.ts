@@ -1,6 +1,7 @@
 /** REST API /api/v1: organisations; seal, verify, and check what is on record. Errors are problem details (RFC 9457). */
 import Router from '@koa/router';
 import type { AuditLog } from '../audit/index.ts';
+import type { Certificates } from '../certification/index.ts';
 import type { Oidc } from '../oidc/index.ts';
 import { derToPem } from '../pki/index.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -23,13 +24,14 @@ export interface ApiParts extends OrganisationApiParts {
   readonly dataKeys: DataKeys;
   readonly oidc: Oidc;
   readonly seals: Seals;
+  readonly certificates: Certificates;
   readonly audit: AuditLog;
   readonly metrics: Metrics;
   readonly documentMaxBytes: number;
 }
 
 export function apiRoutes(parts: ApiParts): Middleware {
-  const { oidc, seals, organisations, audit, metrics } = parts;
+  const { oidc, seals, certificates, organisations, audit, metrics } = parts;
   const router = new Router<RequestState>({ prefix: '/api/v1' });
 
   const bearer = createBearer(oidc);
@@ -44,7 +46,8 @@ export function apiRoutes(parts: ApiParts): Middleware {
 
   router.get('/trust-anchors', async (ctx) => {
     ctx.type = 'application/x-pem-file';
-    ctx.body = derToPem('CERTIFICATE', (await seals.certificates.authorities()).root.der);
+    const { roots } = await certificates.trust();
+    ctx.body = roots.map(({ der }) => derToPem('CERTIFICATE', der)).join('');
   });
 
   router.get('/audit/keys', async (ctx) => {

@@ -133,6 +133,9 @@ export interface AuditEvents {
   'data-key.emptied': Record<string, never>;
   'token-key.changed': { alg: string; state: string };
   'certificate.issued': { profile: string; keyId: string; fingerprint: string; notAfter: string };
+  'certificate.accepted': { keyId: string; fingerprint: string; notAfter: string };
+  'certificate.revoked': { profile: string; reason: string };
+  'revocation-list.issued': { crlNumber: number; entries: number };
   'seal.registered': { unitId: string; code: string; certificateId: string; drawingDigest: string };
   'sealing.intended': { sealId: string; documentDigest: string; clientId: string };
   'sealing.completed': {

@@ -107,6 +107,22 @@ export interface Config {
   readonly passwordQueue: { readonly inFlight: number; readonly waitSeconds: number };
   /** Largest document that is sealed or verified, in bytes. Default 64 MiB. */
   readonly documentMaxBytes: number;
+  /** The certificate authorities of this installation. */
+  readonly certification: {
+    /** Kinds of keys for which there are a root and an issuing authority, the one for keys of other kinds first. Default P-256 alone. */
+    readonly hierarchies: readonly ('p-256' | 'rsa')[];
+    /**
+     * Origin that certificates name for lists, answers and authorities' certificates. Default the issuer. It stands in every certificate:
+     * it has to be reachable for as long as any of them is looked at.
+     */
+    readonly origin: string;
+    /** Policy of seal certificates, dotted decimal: an object identifier of the operator's own. */
+    readonly sealPolicy: string;
+    /** Policy of time-stamps, dotted decimal. */
+    readonly timeStampPolicy: string;
+    /** Roots (PEM) of outside authorities that may certify seals here; undefined: none. */
+    readonly outsideAuthorities: string | undefined;
+  };
   /** Certificate authorities (PEM) trusted for outbound calls besides the public ones. */
   readonly outboundAuthorities: readonly string[];
   /** Whether plain requests are answered without the library. */
@@ -156,6 +172,7 @@ const FILE_VARIABLES = [
   'LIMITS',
   'PASSWORD_RULES',
   'OUTBOUND_AUTHORITIES',
+  'SEAL_AUTHORITIES',
   'CLIENT_CERTIFICATE_AUTHORITIES',
   'PASSKEY_AUTHORITIES',
   'DATABASE_URL',
@@ -202,6 +219,9 @@ const wholeNumber = (least: number, most: number, preset: number) =>
     .min(least, `is less than ${least}`)
     .max(most, `is more than ${most}`)
     .default(preset);
+
+/** Dotted decimal. */
+const OID = /^(?:[01]\.(?:[0-9]|[1-3][0-9])|2\.(?:0|[1-9]\d*))(?:\.(?:0|[1-9]\d*))+$/;
 
 const variables = z.object({
   ISSUER: z.string().optional(),
@@ -263,6 +283,21 @@ const variables = z.object({
   PKCS11_SESSIONS: wholeNumber(1, 256, 4),
   PKCS11_WRAPPING_KEY: z.string().max(64, 'is longer than 64 signs').optional(),
   PKCS11_KEYS: z.enum(['yes', 'no'], 'is not yes or no').default('no'),
+  CERTIFICATE_HIERARCHIES: z
+    .string()
+    .default('p-256')
+    .transform((text) => text.split(',').map((each) => each.trim()))
+    .pipe(z.array(z.enum(['p-256', 'rsa'], 'has one that is not p-256 or rsa')).min(1)),
+  PKI_ORIGIN: z.string().optional(),
+  // Arcs of 2.25 are UUIDs, and anyone's (ITU-T X.667).
+  SEAL_CERTIFICATE_POLICY: z
+    .string()
+    .regex(OID, 'is not an object identifier')
+    .default('2.25.212324307468298220702920895636091038838'),
+  TIME_STAMP_POLICY: z
+    .string()
+    .regex(OID, 'is not an object identifier')
+    .default('2.25.308860704218004290423091838053894616482'),
   HOT_PATH: z.enum(['on', 'off'], 'is not on or off').default('on'),
   DRAIN_SECONDS: wholeNumber(0, 600, 20),
   TOKEN_KEY_ANNOUNCED_HOURS: wholeNumber(1, 720, 24),
@@ -321,6 +356,11 @@ export function toConfig(raw: RawEnv): Settings {
     passkeyAuthorities === undefined ? undefined : problemWithAuthorities(passkeyAuthorities);
   if (passkeyProblem !== undefined)
     problems.push({ variable: 'PASSKEY_AUTHORITIES', problem: passkeyProblem });
+  const sealAuthorities = raw['SEAL_AUTHORITIES'];
+  const sealProblem = sealAuthorities === undefined ? undefined : problemWithAuthorities(sealAuthorities);
+  if (sealProblem !== undefined) problems.push({ variable: 'SEAL_AUTHORITIES', problem: sealProblem });
+  const pkiOrigin = raw['PKI_ORIGIN'] === undefined ? undefined : problemWithOrigin(raw['PKI_ORIGIN']);
+  if (pkiOrigin !== undefined) problems.push({ variable: 'PKI_ORIGIN', problem: pkiOrigin });
   problems.push(...problemsWithMutualTls(raw), ...problemsWithTrustedProxies(raw));
   const limits = parseJson(raw['LIMITS']);
   if (limits === NOT_JSON) problems.push({ variable: 'LIMITS', problem: 'is not JSON' });
@@ -358,6 +398,13 @@ export function toConfig(raw: RawEnv): Settings {
     redis: env.REDIS_URL === undefined ? undefined : { url: env.REDIS_URL },
     redisKeyPrefix: env.REDIS_KEY_PREFIX,
     outboundNetworks,
+    certification: {
+      hierarchies: [...new Set(env.CERTIFICATE_HIERARCHIES)],
+      origin: env.PKI_ORIGIN ?? issuer,
+      sealPolicy: env.SEAL_CERTIFICATE_POLICY,
+      timeStampPolicy: env.TIME_STAMP_POLICY,
+      outsideAuthorities: raw['SEAL_AUTHORITIES'],
+    },
     outboundAuthorities: raw['OUTBOUND_AUTHORITIES'] === undefined ? [] : [raw['OUTBOUND_AUTHORITIES']],
     trustedProxies: {
       networks: raw['TRUSTED_PROXIES']?.split(',').filter(Boolean) ?? [],
@@ -524,6 +571,13 @@ function problemWithAuthorities(pem: string): string | undefined {
   } catch {
     return 'is not certificates in PEM form';
   }
+}
+
+/** Lists and answers are signed: plain http will do, and is what verifiers without a store of roots can reach (RFC 5280, section 8). */
+function problemWithOrigin(origin: string): string | undefined {
+  const url = URL.parse(origin);
+  if (!url || origin !== url.origin) return 'is not an origin (scheme, host and port)';
+  return url.protocol === 'https:' || url.protocol === 'http:' ? undefined : 'does not begin with http(s)://';
 }
 
 /** OpenID Connect Discovery 1.0, section 3: https, no query, no fragment; plain http is for a loopback host alone. */

@@ -1,12 +1,12 @@
 /** The registry of seals: what a seal is, whose it is, how it looks, and with which key and certificate it seals. */
 import { createHash, randomInt } from 'node:crypto';
 import type { AuditLog } from '../audit/index.ts';
+import type { Certificates } from '../certification/index.ts';
 import type { Custody } from '../custody/index.ts';
 import type { Unit } from '../organisations/index.ts';
 import type { Clock } from '../platform/clock.ts';
 import { isUniqueViolation, type Db, type Queryable } from '../platform/db/db.ts';
 import { newId, type CertificateId, type KeyId, type SealId, type UnitId } from '../platform/ids.ts';
-import type { Certificates } from './certificates.ts';
 import { drawRoundSeal, type GlyphSource } from './drawing/index.ts';
 import type { Drawing } from './formats/format.ts';
 import type { SealState } from './policy.ts';

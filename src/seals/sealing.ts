@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { AuditLog, AuditReceipt } from '../audit/index.ts';
+import type { Certificates } from '../certification/index.ts';
 import { CustodyError, type Custody } from '../custody/index.ts';
 import type { Acting, Organisations } from '../organisations/index.ts';
 import { signedAttributes, signedData, type Certificate } from '../pki/index.ts';
@@ -9,7 +10,6 @@ import type { Clock } from '../platform/clock.ts';
 import { isUniqueViolation, type Db } from '../platform/db/db.ts';
 import { AppError } from '../platform/errors.ts';
 import { isId, newId, type AccountId, type SealId, type SealingId } from '../platform/ids.ts';
-import type { Certificates } from './certificates.ts';
 import { SealingError } from './errors.ts';
 import { FormatError, type Format, type Place } from './formats/format.ts';
 import { recordIntent, signWithPermit, type SealingPermit } from './permits.ts';
@@ -135,18 +135,18 @@ export function createSealing(parts: SealingParts): SealingRoom {
     seal: Seal;
     acting: Acting;
     certificate: Certificate;
-    issuing: Certificate;
+    chain: readonly Certificate[];
     organisation: string;
   }> {
     const notFound = () =>
       new SealingError('SEAL_NOT_FOUND', 'There is no such seal, or you may not use it.');
     const seal = isId('seal', sealId) ? await registry.find(sealId) : undefined;
     if (!seal) throw notFound();
-    const [acting, stored, unit, { issuing }] = await Promise.all([
+    const [acting, stored, unit, chain] = await Promise.all([
       organisations.actingWithSeal(actor.accountId, seal.id, actor.acting),
       certificates.find(seal.certificateId),
       organisations.unit(seal.unitId),
-      certificates.authorities(),
+      certificates.chainOf(seal.certificateId),
     ]);
     if (!stored || !unit) throw notFound();
     const decision = decideSealing({
@@ -168,7 +168,8 @@ export function createSealing(parts: SealingParts): SealingRoom {
       seal,
       acting,
       certificate: stored.certificate,
-      issuing,
+      // Verifiers have the root, or do not trust it.
+      chain: chain.filter((each) => !each.subject.der.equals(each.issuer.der)),
       organisation: unit.organisation.name,
     };
   }
@@ -265,7 +266,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
       const documentDigest = sha256(document);
       const requestDigest = sha256(Buffer.from(JSON.stringify([sealId, options])), documentDigest);
 
-      const { seal, acting, certificate, issuing, organisation } = await authorise(actor, sealId);
+      const { seal, acting, certificate, chain, organisation } = await authorise(actor, sealId);
       const before = await replay(actor, request, requestDigest);
       if (before) return before;
 
@@ -317,7 +318,7 @@ export function createSealing(parts: SealingParts): SealingRoom {
           signature,
           algorithm: signer.algorithm,
           signerCertificate: certificate,
-          certificates: [issuing],
+          certificates: chain,
         });
         const sealed = prepared.assemble(cms);
         const verdict = await verification.verify(sealed);

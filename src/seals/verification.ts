@@ -1,7 +1,7 @@
 /** Verifies a document: finds its seals, gathers the evidence for each, and has it judged. */
 import { createHash } from 'node:crypto';
+import type { Certificates } from '../certification/index.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { Certificates } from './certificates.ts';
 import { FormatError, type Format, type ParsedSignature } from './formats/format.ts';
 import { judge, readSignature, type Indication, type SealVerdict } from './judgement.ts';
 import type { SealRegistry } from './registry.ts';
@@ -33,8 +33,7 @@ export function createVerification(parts: {
     async verify(document) {
       const { signatures } = format.parse(document);
       refuseExcess(signatures);
-      const { root, issuing } = await certificates.authorities();
-      const trust = { roots: [root], intermediates: [issuing], at: clock.now() };
+      const trust = { ...(await certificates.trust()), at: clock.now() };
       const seals: SealVerdict[] = [];
       // The last one first: a seal that holds accounts for what was added before it was put on.
       let accountedFor = false;

@@ -3,13 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkChain, createAuditLog, type AuditLog } from '../../src/audit/index.ts';
+import type { Certification } from '../../src/certification/index.ts';
 import { createCustody, PROVIDER, type Custody } from '../../src/custody/index.ts';
 import { createOrganisations, type Organisations } from '../../src/organisations/index.ts';
 import type { Db, Queryable } from '../../src/platform/db/db.ts';
 import { newId, type AccountId } from '../../src/platform/ids.ts';
 import { createSeals, type Seal, type Seals } from '../../src/seals/index.ts';
 import { recordIntent, SealingPermit, signWithPermit } from '../../src/seals/permits.ts';
-import { NOBODY, openRooms, type Rooms } from '../support/rooms.ts';
+import { certificationOver, NOBODY, openRooms, type Rooms } from '../support/rooms.ts';
 
 const document = readFileSync('test/vectors/pdf/ghostscript.pdf');
 const request = (key?: string) => ({ document, options: { visible: true }, idempotencyKey: key });
@@ -19,7 +20,12 @@ let seal: Seal;
 let actor: { accountId: AccountId; clientId: string };
 
 /** The rooms as one process would build them, over the database given. */
-function build(db: Db): { seals: Seals; audit: AuditLog; organisations: Organisations } {
+function build(db: Db): {
+  seals: Seals;
+  certification: Certification;
+  audit: AuditLog;
+  organisations: Organisations;
+} {
   const parts = { db, clock: rooms.clock, keyEncryptionKey: rooms.keyEncryptionKey };
   const signer = async () => {
     const key = await custody.active(PROVIDER, 'audit');
@@ -34,8 +40,10 @@ function build(db: Db): { seals: Seals; audit: AuditLog; organisations: Organisa
     ...NOBODY,
     facts: { ...NOBODY.facts, unitOfSeal: (q, id) => seals.registry.unitOf(q, id) },
   });
-  const seals: Seals = createSeals({ ...parts, audit, custody, organisations, serviceName: 'Yinxin' });
-  return { seals, audit, organisations };
+  const certification = certificationOver({ ...parts, audit, custody });
+  const { certificates } = certification;
+  const seals: Seals = createSeals({ ...parts, audit, custody, organisations, certificates });
+  return { seals, certification, audit, organisations };
 }
 
 /** The same database, whose n-th statement fails as when the server goes away: nothing of its transaction stays. */
@@ -80,9 +88,9 @@ const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? 
 
 beforeAll(async () => {
   rooms = await openRooms();
-  const { seals } = build(rooms.db);
+  const { seals, certification } = build(rooms.db);
   const organisations = createOrganisations({ ...rooms, ...NOBODY });
-  await rooms.db.transaction((tx) => seals.certificates.ensureAuthorities(tx));
+  await rooms.db.transaction((tx) => certification.ensure(tx));
   actor = { accountId: newId('acc', rooms.clock.now()), clientId: 'test' };
   await rooms.db.query(`INSERT INTO accounts (id, state, created_at) VALUES ($1, 'active', now())`, [
     actor.accountId,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Certificates } from '../../src/seals/certificates.ts';
+import type { Certificates } from '../../src/certification/index.ts';
 import { FormatError, type Format, type ParsedSignature } from '../../src/seals/formats/format.ts';
 import type { SealRegistry } from '../../src/seals/registry.ts';
 import { createVerification } from '../../src/seals/verification.ts';
