@@ -136,6 +136,8 @@ export interface CertificatesParts {
   readonly serviceName: string;
   /** Origin under which certificates, lists and answers are found. */
   readonly origin: string;
+  /** Whether certificates name the OCSP responder at that origin. */
+  readonly namesResponder: boolean;
   /** The hierarchies of this installation, the one for keys of any kind first. */
   readonly hierarchies: readonly HierarchyId[];
   /** Dotted decimal. */
@@ -157,7 +159,7 @@ export function createCertificates(
     return {
       certificate: `${parts.origin}/pki/ca/${issuer.id}.cer`,
       crl: `${parts.origin}/pki/crl/${issuer.id}.crl`,
-      ocsp: issuer.profile === 'issuing' ? `${parts.origin}/pki/ocsp` : undefined,
+      ocsp: issuer.profile === 'issuing' && parts.namesResponder ? `${parts.origin}/pki/ocsp` : undefined,
     };
   }
 

@@ -47,6 +47,7 @@ export function createCertification(parts: {
   logger: Logger;
   serviceName: string;
   origin: string;
+  namesResponder: boolean;
   hierarchies: readonly HierarchyId[];
   sealPolicy: string;
   timeStampPolicy: string;

@@ -55,7 +55,7 @@ export function sealName({ organisation, name }: Unit, seal: string): Name {
 export interface Addresses {
   readonly certificate: string;
   readonly crl: string;
-  /** `undefined` for what the root issues: its list is all there is. */
+  /** `undefined` for what the root issues, whose list is all there is, and where no responder is named. */
   readonly ocsp: string | undefined;
 }
 

@@ -116,6 +116,11 @@ export interface Config {
      * it has to be reachable for as long as any of them is looked at.
      */
     readonly origin: string;
+    /**
+     * Whether certificates name the OCSP responder. Some readers distrust a seal whose responder they cannot reach, so that one at a loopback
+     * address is named only if `PKI_ORIGIN` says so.
+     */
+    readonly namesResponder: boolean;
     /** Policy of seal certificates, dotted decimal: an object identifier of the operator's own. */
     readonly sealPolicy: string;
     /** Policy of time-stamps, dotted decimal. */
@@ -401,6 +406,7 @@ export function toConfig(raw: RawEnv): Settings {
     certification: {
       hierarchies: [...new Set(env.CERTIFICATE_HIERARCHIES)],
       origin: env.PKI_ORIGIN ?? issuer,
+      namesResponder: env.PKI_ORIGIN !== undefined || !isLoopback(new URL(issuer)),
       sealPolicy: env.SEAL_CERTIFICATE_POLICY,
       timeStampPolicy: env.TIME_STAMP_POLICY,
       outsideAuthorities: raw['SEAL_AUTHORITIES'],

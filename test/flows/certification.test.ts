@@ -9,6 +9,7 @@ import {
   parseOcspResponse,
   parseTimeStampResponse,
 } from '../../src/pki/index.ts';
+import { freePort } from '../setup/services.ts';
 import { startApp, type TestApp } from '../support/app.ts';
 import { folder, openssl, opensslSays } from '../pki/support.ts';
 
@@ -17,7 +18,11 @@ let seal: StoredCertificate;
 let revoked: StoredCertificate;
 
 beforeAll(async () => {
-  world = await startApp();
+  // With an origin of its own, so that certificates name the responder though this one is at a loopback address.
+  const port = await freePort();
+  world = await startApp({
+    env: { PORT: String(port), PKI_ORIGIN: `http://localhost:${port}` },
+  });
   const { organisations } = world.app;
   const organisation = await organisations.found(
     { unifiedSocialCreditCode: '91330106MADEMYXKJ3', name: '云栖示例' },

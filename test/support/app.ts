@@ -58,14 +58,14 @@ export interface TestAppOptions {
 }
 
 export async function startApp(options: TestAppOptions = {}): Promise<TestApp> {
-  const port = await freePort();
+  const port = options.env?.['PORT'] ?? String(await freePort());
   const database =
     options.mode === 'server' && options.env?.['DATABASE_URL'] === undefined
       ? await createDatabase()
       : undefined;
   const env: RawEnv = {
     ...newSecrets(),
-    PORT: String(port),
+    PORT: port,
     HOST: '127.0.0.1',
     ISSUER: `http://localhost:${port}`,
     OUTBOUND_NETWORKS: '127.0.0.0/8,::1/128',

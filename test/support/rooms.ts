@@ -33,6 +33,7 @@ export function certificationOver(
     ...parts,
     logger: silentLogger,
     serviceName: 'Yinxin',
+    namesResponder: true,
     origin: settings.origin ?? 'http://pki.example.cn',
     hierarchies: settings.hierarchies ?? ['p-256'],
     sealPolicy: '2.25.1',
