@@ -445,6 +445,8 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
         audit,
         identity,
         organisations,
+        dualControl,
+        db,
         own: oidc.own,
         portals,
         resources,

@@ -10,6 +10,8 @@ export { PERSONAL_CLAIMS, personalClaimOf, SCOPES } from './scopes.ts';
 export { moveReleases } from './releases.ts';
 export { moveSubjects } from './subjects.ts';
 export { passkeyProblem } from './interactions/passkey.ts';
+export { actingOf, ORGANISATION_SCOPE, wordOf } from './acting.ts';
+export { shownAuthority } from './interactions/organisations.ts';
 export { currentDevice } from './current-device.ts';
 export { askToWait, passwordError } from './interactions/password-errors.ts';
 export { createLogoutOutbox, type LogoutOutbox } from './logout-outbox.ts';

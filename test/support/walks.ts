@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import { Secret, TOTP } from 'otpauth';
 import type { BrowserContext, Page } from 'playwright-core';
 import { readCode, readMessage } from '../../src/demo/outbox.ts';
+import { APPOINT_ADMINISTRATOR } from '../../src/organisations/index.ts';
 import { CIBA, DEVICE_CODE } from '../../src/portals/index.ts';
 import { UserAgent } from '../../src/demo/user-agent.ts';
 import type { RawEnv } from '../../src/platform/config.ts';
@@ -302,6 +303,55 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await look('select-organisation');
     await page.click('button[name="as"]');
     await look('consent-organisation');
+  },
+
+  async 'an organisation, its people and mandates'(visitor) {
+    const { t, page, look } = visitor;
+    const { person, accountId } = await newAccount(visitor);
+    const [officer, second] = [await newAccount(visitor), await newAccount(visitor)];
+    const { organisations } = t.app;
+    const company = await organisations.found(
+      { unifiedSocialCreditCode: CODES[1], name: '虚构省公共资源交易与招标投标服务中心（示例）' },
+      'system',
+    );
+    const organisationId = company.id;
+    await organisations.grant({ accountId, organisationId, role: 'legal-representative' }, 'system');
+    await organisations.createUnit(company, '第三方采购与合同管理办公室', 'system');
+    const start = `${t.origin}/account/organisations`;
+    await page.goto(start);
+    await enter({ ...visitor, look: async () => undefined }, person);
+    await look('account-organisations');
+    await page.click('button[name="as"]');
+    await look('account-organisations-switched');
+    await page.goto(`${start}/${organisationId}`);
+    await look('organisation');
+    await press(page, '/create-unit');
+    await look('organisation-problem');
+    await page.click(`a[href*="/units/"]`);
+    await page.fill('#identifier', officer.person.identifier);
+    await page.click('button[value="seal-officer"]');
+    await look('organisation-unit');
+    await page.goto(`${start}/${organisationId}/mandates`);
+    await press(page, '/mandates');
+    await look('organisation-mandates-problem');
+    await page.fill('#identifier', officer.person.identifier);
+    await page.fill('#purpose', '年度报告与社会保险登记');
+    await page.fill('#days', '30');
+    await page.click('label.choice');
+    await press(page, '/mandates');
+    await look('organisation-mandates');
+    await page.click('a[href*="/mandates/"]');
+    await look('organisation-mandate');
+    await t.app.db.transaction((tx) =>
+      t.app.dualControl.request(tx, {
+        act: APPOINT_ADMINISTRATOR,
+        parameters: { accountId: second.accountId, unitId: null },
+        requestedBy: accountId,
+        scope: organisationId,
+      }),
+    );
+    await page.goto(`${start}/${organisationId}/acts`);
+    await look('organisation-acts');
   },
 
   async 'a device, and approvals'(visitor) {

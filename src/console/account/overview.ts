@@ -7,6 +7,7 @@ const MENU = [
   { href: '/account/methods', key: 'account.methods' },
   { href: '/account/sessions', key: 'account.sessions' },
   { href: '/account/portals', key: 'account.portals' },
+  { href: '/account/organisations', key: 'account.organisations' },
   { href: '/account/history', key: 'account.history' },
   { href: '/account/releases', key: 'account.releases' },
   { href: '/approvals', key: 'account.approvals' },

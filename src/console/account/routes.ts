@@ -4,8 +4,10 @@ import type { AuditLog } from '../../audit/index.ts';
 import type { Identity, Means } from '../../identity/index.ts';
 import type { OwnAccount } from '../../oidc/index.ts';
 import type { Organisations } from '../../organisations/index.ts';
+import type { DualControl } from '../../dual-control/index.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { DataKeys } from '../../platform/data-keys.ts';
+import type { Db } from '../../platform/db/db.ts';
 import type { Middleware, RequestState } from '../../platform/http/context.ts';
 import type { Forms } from '../../platform/http/forms.ts';
 import type { Pages } from '../../platform/http/pages.ts';
@@ -22,6 +24,7 @@ import { createDoor, type Door } from './door.ts';
 import { historyPages } from './history.ts';
 import { identityPages } from './identity.ts';
 import { methodPages } from './methods.ts';
+import { organisationPages } from './organisations.ts';
 import { overviewPage } from './overview.ts';
 import { passkeyPages } from './passkeys.ts';
 import { portalPages } from './portals.ts';
@@ -36,6 +39,9 @@ export interface AccountParts {
   /** What people can come by while they sign in. */
   readonly means: Means;
   readonly organisations: Organisations;
+  /** For what takes two persons. */
+  readonly dualControl: DualControl;
+  readonly db: Db;
   readonly own: OwnAccount;
   readonly portals: Portals;
   readonly resources: Resources;
@@ -63,6 +69,7 @@ export function accountRoutes(parts: AccountParts): Middleware {
   passkeyPages(subject);
   sessionPages(subject);
   portalPages(subject);
+  organisationPages(subject);
   historyPages(subject);
   reportPages(subject);
   dataPages(subject);

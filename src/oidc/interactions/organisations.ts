@@ -18,7 +18,7 @@ export function shownAuthority(
     name: placeOf(authority),
     why: mandate
       ? t('acting.byMandate', { purpose: mandate.purpose, until: date(mandate.validTo) })
-      : t('acting.byRoles', { roles: roles.map((role) => t(`role.${role}`)).join(t('list.separator')) }),
+      : t('acting.byRoles', { roles: roles.map((role) => t(`role.${role}`)).join(t('page.listSeparator')) }),
   };
 }
 
