@@ -120,12 +120,12 @@ export function createAuthorities(parts: {
     );
     const unit = placed && placedUnit(placed);
     if (!placed || unit?.id !== acting.unitId) return undefined;
-    const roles = await rolesIn(q, accountId, acting);
+    const { roles, since } = await rolesIn(q, accountId, acting);
     const may =
       'service' in purpose
         ? roles.length > 0
         : roles.includes('seal-officer') && (await facts.unitOfSeal(q, purpose.sealId)) === acting.unitId;
-    if (!may) return undefined;
+    if (!may || since === undefined) return undefined;
     return {
       accountId,
       organisation: placedOrganisation(placed),
@@ -133,7 +133,7 @@ export function createAuthorities(parts: {
       roles,
       mandate: undefined,
       thirdParty: false,
-      validFrom: at,
+      validFrom: since,
       validTo: undefined,
     };
   }

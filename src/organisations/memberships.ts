@@ -266,8 +266,8 @@ export function createMemberships(parts: {
     },
 
     async rolesOf(accountId, unitId) {
-      const rows = await db.query<{ role: Role; unit_id: UnitId | null }>(ROLES_IN_UNIT, [accountId, unitId]);
-      return rolesReaching(rows, unitId);
+      const rows = await db.query<HeldRow>(ROLES_IN_UNIT, [accountId, unitId]);
+      return rolesOfRows(reaching(rows, unitId));
     },
 
     async unitsOf(accountId, role) {
@@ -347,32 +347,42 @@ const ROLES_IN_UNIT = `WITH RECURSIVE path AS (
     SELECT u.id, u.parent_id, u.organisation_id FROM units u JOIN organisations o ON o.id = u.organisation_id
      WHERE u.id = $2 AND u.state = 'active' AND o.state = 'active'
     UNION SELECT u.id, u.parent_id, u.organisation_id FROM units u JOIN path ON u.id = path.parent_id)
-  SELECT m.role, m.unit_id FROM memberships m
+  SELECT m.role, m.unit_id, m.created_at FROM memberships m
    WHERE m.account_id = $1 AND m.organisation_id = (SELECT organisation_id FROM path LIMIT 1)
      AND (m.unit_id IS NULL OR m.unit_id IN (SELECT id FROM path))`;
 
-/** @param rows Roles on the path from a unit up to its organisation. */
-function rolesReaching(rows: readonly { role: Role; unit_id: UnitId | null }[], unitId: UnitId): Role[] {
-  const reaching = rows.filter((row) => row.unit_id === unitId || DUTIES.roles[row.role].reaches === 'below');
-  return [...new Set(reaching.map(({ role }) => role))];
+interface HeldRow {
+  role: Role;
+  unit_id: UnitId | null;
+  created_at: Date;
 }
 
-/** The roles that an account has in a place now, read by `q`. */
+/** @param rows Roles on the path from a unit up to its organisation. */
+function reaching(rows: readonly HeldRow[], unitId: UnitId): HeldRow[] {
+  return rows.filter((row) => row.unit_id === unitId || DUTIES.roles[row.role].reaches === 'below');
+}
+
+function rolesOfRows(rows: readonly HeldRow[]): Role[] {
+  return [...new Set(rows.map(({ role }) => role))];
+}
+
+/** The roles that an account has in a place now, and since when it has the first of them, read by `q`. */
 export async function rolesIn(
   q: Queryable,
   accountId: string,
   { organisationId, unitId }: Place,
-): Promise<Role[]> {
-  if (unitId !== undefined) {
-    const rows = await q.query<{ role: Role; unit_id: UnitId | null }>(ROLES_IN_UNIT, [accountId, unitId]);
-    return rolesReaching(rows, unitId);
-  }
-  const rows = await q.query<{ role: Role }>(
-    `SELECT m.role FROM memberships m JOIN organisations o ON o.id = m.organisation_id
-      WHERE m.account_id = $1 AND m.organisation_id = $2 AND m.unit_id IS NULL AND o.state = 'active' ORDER BY m.role`,
-    [accountId, organisationId],
-  );
-  return rows.map(({ role }) => role);
+): Promise<{ roles: Role[]; since: Date | undefined }> {
+  const rows =
+    unitId === undefined
+      ? await q.query<HeldRow>(
+          `SELECT m.role, m.unit_id, m.created_at FROM memberships m JOIN organisations o ON o.id = m.organisation_id
+            WHERE m.account_id = $1 AND m.organisation_id = $2 AND m.unit_id IS NULL AND o.state = 'active' ORDER BY m.role`,
+          [accountId, organisationId],
+        )
+      : reaching(await q.query<HeldRow>(ROLES_IN_UNIT, [accountId, unitId]), unitId);
+  const [first, ...others] = rows.map(({ created_at }) => created_at);
+  const since = others.reduce((earliest, at) => (earliest && at < earliest ? at : earliest), first);
+  return { roles: rolesOfRows(rows), since };
 }
 
 /** What each account has to do in an organisation: its roles, and the seals that mandates let it use, which is an officer's duty. */

@@ -588,9 +588,26 @@ test('a file of many releases is whole', async () => {
        SELECT $1, 'zhejiang', 'userinfo', 'phone_number', now() FROM generate_series(1, 1203)`,
     [accountId],
   );
+  const organisation = await t.app.organisations.found(
+    { unifiedSocialCreditCode: '91350100ARUJWX97A0', name: '虚构委托有限公司' },
+    'system',
+  );
+  await t.app.organisations.mandates.grant(
+    {
+      organisationId: organisation.id,
+      agentId: accountId,
+      services: ['zhejiang'],
+      seals: [],
+      purpose: '代理记账',
+      validTo: new Date(clock.now().getTime() + 86_400_000),
+    },
+    'system',
+  );
   const browser = browserOf();
   const answer = await browser.submit(await open(browser, '/account/data', person), {}, '/data');
-  expect(exported.parse(JSON.parse(answer.text)).releases).toHaveLength(1203);
+  const file = exported.parse(JSON.parse(answer.text));
+  expect(file.releases).toHaveLength(1203);
+  expect(file.mandates).toMatchObject([{ organisation: '虚构委托有限公司', purpose: '代理记账' }]);
 });
 
 /** docs/account-export.md */
@@ -645,6 +662,18 @@ const exported = z.strictObject({
   ),
   releases: z.array(
     z.strictObject({ portal: z.string(), way: z.string(), claims: z.array(z.string()), at: moment }),
+  ),
+  mandates: z.array(
+    z.strictObject({
+      organisation: z.string(),
+      unit: z.string().optional(),
+      services: z.array(z.string()),
+      seals: z.array(z.string()),
+      purpose: z.string(),
+      validFrom: moment,
+      validTo: moment,
+      revokedAt: moment.optional(),
+    }),
   ),
   history: z.array(
     z.strictObject({

@@ -238,7 +238,13 @@ describe('acting for others', () => {
     const seal = world.seal(units.desk);
     const desk = { organisationId: organisation.id, unitId: units.desk.id };
     const service = { service: 'portal' };
-    expect(await organisations.authority(officer, desk, service)).toMatchObject({ roles: ['seal-officer'] });
+    const since = clock.now();
+    clock.advance(60);
+    expect(await organisations.authority(officer, desk, service)).toMatchObject({
+      roles: ['seal-officer'],
+      validFrom: since,
+      validTo: undefined,
+    });
     expect(await organisations.authority(officer, desk, { sealId: seal })).toBeDefined();
     expect(await organisations.authority(administrator, desk, service)).toMatchObject({
       roles: ['administrator'],

@@ -71,6 +71,20 @@ async function held(
         ({ id }) => id,
         ({ clientId, way, claims, at }) => ({ portal: clientId, way, claims, at }),
       ),
+      mandates: paged(
+        (after: string | undefined) => organisations.mandates.ofAgent(accountId, { limit: PAGE, after }),
+        ({ id }) => id,
+        ({ organisation, unit, services, seals: named, purpose, validFrom, validTo, revokedAt }) => ({
+          organisation: organisation.name,
+          unit: unit?.name,
+          services,
+          seals: named,
+          purpose,
+          validFrom,
+          validTo,
+          revokedAt,
+        }),
+      ),
       history: paged(
         (before: number | undefined) => audit.about(accountId, { limit: PAGE, before }),
         ({ entry }) => entry.seq,
