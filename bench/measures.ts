@@ -6,6 +6,7 @@ import { startCountingProxy } from './driver/counting-proxy.ts';
 import type { FlowName, Target } from './driver/flows.ts';
 import { inTurns, Load, median, percentile, ratios, type Arrivals, type Round } from './driver/measure.ts';
 import { DRIVER_CORES, moveAnywhere, moveTo, residentMiB } from './driver/processes.ts';
+import { signing } from './signing.ts';
 import { PEOPLE, type Places, type Running, type Starter } from './servers.ts';
 import type { Bounds, Row } from './table.ts';
 
@@ -44,6 +45,7 @@ export const MEASURES = {
   tail,
   memory,
   passwords,
+  signing,
   'cold-start': coldStart,
 } satisfies Record<string, Measure>;
 

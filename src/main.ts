@@ -8,6 +8,7 @@ import { checkChain } from './audit/index.ts';
 import { makeWrappingKey, restoreWrappingKey, shareWrappingKey } from './ceremonies.ts';
 import { makeTokenWrappingKey } from './custody/index.ts';
 import { runDemo } from './demo/demo.ts';
+import type { OrganisationState } from './organisations/index.ts';
 import { ConfigError, readEnv, toConfig, type RawEnv } from './platform/config.ts';
 import { migrate } from './platform/db/migrate.ts';
 import { connectPg } from './platform/db/pg.ts';
@@ -35,6 +36,11 @@ const USAGE = `yinxin <command>
                       record how sure it is who the holder is: 0 nothing checked ... 4 in person
   accounts release <identifier>
                       take the document away from an account, so that its person can be proofed elsewhere
+  organisations <code>
+                      state, roles by account, and what waits for a second person, of the one with this unified social credit code
+  organisations suspend|resume|dissolve <code>
+  organisations approve|refuse <code> <act>
+                      be the second person, where an organisation has none; approve also has it done
   keys                the keys that sign tokens
   keys rotate [--now] announce new ones, which sign by schedule; --now: at once, and the old ones are gone
   keys status         keys in custody by purpose, type, place and state; what lies under which wrapping key
@@ -67,6 +73,7 @@ const COMMANDS: Readonly<Record<string, (args: string[], env: RawEnv) => Promise
   provision: provisionFrom,
   portals,
   accounts,
+  organisations,
   keys,
   'data-keys': dataKeys,
   certificates,
@@ -193,6 +200,46 @@ async function accounts([act, identifier, level, method]: string[], env: RawEnv)
     return 0;
   });
 }
+
+async function organisations(args: string[], env: RawEnv): Promise<number> {
+  const [act, code, actId] = args.length === 1 ? ['show', ...args] : args;
+  const state = ORGANISATION_STATES.get(act ?? '');
+  if (code === undefined) return usage();
+  return withApp(env, async (app) => {
+    const organisation = await app.organisations.findByCode(code);
+    if (!organisation) {
+      print('There is no such organisation.');
+      return 1;
+    }
+    const { id: scope } = organisation;
+    if (state !== undefined) await app.organisations.setState(scope, state, 'operator');
+    else if (act === 'approve' && actId !== undefined) {
+      const found = await app.dualControl.find(scope, actId);
+      const approval = { scope, id: actId, by: 'operator' };
+      await app.dualControl.approve({ ...approval, digest: found?.digest ?? '' });
+      await app.dualControl.execute(approval);
+    } else if (act === 'refuse' && actId !== undefined)
+      await app.dualControl.refuse({ scope, id: actId, by: 'operator' });
+    else if (act !== 'show') return usage();
+    const now = await app.organisations.organisation(scope);
+    print(`${scope} ${now?.state ?? ''} ${organisation.kind} ${organisation.region}`);
+    for (let after: string | undefined, page = 1; page > 0;) {
+      const members = await app.organisations.members({ organisationId: scope }, { limit: 200, after });
+      for (const { unit, role, accountId } of members) print(`${unit?.id ?? scope} ${role} ${accountId}`);
+      after = members.at(-1)?.id;
+      page = members.length;
+    }
+    for (const open of await app.dualControl.list(scope, { openOnly: true }))
+      print(`${open.id} ${open.act} ${JSON.stringify(open.parameters)} asked by ${open.requestedBy}`);
+    return 0;
+  });
+}
+
+const ORGANISATION_STATES: ReadonlyMap<string, OrganisationState> = new Map([
+  ['suspend', 'suspended'],
+  ['resume', 'active'],
+  ['dissolve', 'dissolved'],
+]);
 
 async function keys([act, ...rest]: string[], env: RawEnv): Promise<number> {
   const { values, positionals } = parseArgs({

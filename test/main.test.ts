@@ -127,7 +127,16 @@ describe('yinxin', () => {
         {
           unifiedSocialCreditCode: '91350100M000100Y43',
           name: '福州示例有限公司',
-          units: [{ name: '办公室', officers: ['nobody-yet'], seals: ['福州示例有限公司'] }],
+          members: [{ identifier: 'nobody-yet', role: 'administrator' }],
+          units: [
+            {
+              name: '办公室',
+              officers: ['nobody-yet'],
+              seals: ['福州示例有限公司'],
+              mandates: [{ agent: 'nobody-yet', seals: ['福州示例有限公司'], purpose: '办事', days: 30 }],
+              units: [{ name: '前台' }],
+            },
+          ],
         },
       ],
     };
@@ -140,11 +149,39 @@ describe('yinxin', () => {
     expect(second.output).not.toContain('client_secret');
     expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(description);
 
+    const [organisation] = description.organisations;
+    const [unit] = organisation?.units ?? [];
+    const foreign = { ...unit, mandates: [{ agent: 'x', seals: ['别处的印章'], purpose: '办事', days: 1 }] };
+    writeFileSync(file, JSON.stringify({ organisations: [{ ...organisation, units: [foreign] }] }));
+    expect((await runProcess(['provision', file], env)).output).toContain(
+      'a seal that its unit does not have',
+    );
+
     writeFileSync(file, JSON.stringify({ portals: [{ clientId: 'x' }], surprise: 1 }));
     const bad = await runProcess(['provision', file], env);
     expect(bad.code).toBe(1);
     expect(bad.output).toContain('surprise');
     expect(bad.output).not.toContain('at file:');
+  });
+
+  test('operators look after organisations: see them, suspend them, and dissolve them for good', async () => {
+    const code = '91350100M000100Y43';
+    expect((await runProcess(['organisations', code], env)).output).toMatch(
+      /^org_\w{26} active enterprise 350100$/m,
+    );
+    const suspended = await runProcess(['organisations', 'suspend', code], env);
+    expect(suspended).toMatchObject({ code: 0, output: expect.stringContaining(' suspended ') as string });
+    expect((await runProcess(['organisations', 'dissolve', code], env)).code).toBe(0);
+    const resumed = await runProcess(['organisations', 'resume', code], env);
+    expect(resumed).toMatchObject({
+      code: 1,
+      output: expect.stringContaining('dissolved, for good') as string,
+    });
+    const refused = await runProcess(['organisations', 'approve', code, 'act_1'], env);
+    expect(refused.code).toBe(1);
+    expect((await runProcess(['organisations', 'show', '91350100M000100Y4Z'], env)).output).toContain(
+      'There is no such organisation.',
+    );
   });
 
   test('operators look after portals, accounts and token keys', async () => {

@@ -47,7 +47,7 @@ export interface NewKey {
   readonly keyType?: KeyType | undefined;
   /** Default `active`: it signs at once. */
   readonly state?: 'pre-active' | 'active' | undefined;
-  /** Default: what custody was made with. */
+  /** Default: what custody was made with, if keys of this type are made there. */
   readonly driver?: DriverName | undefined;
 }
 
@@ -272,7 +272,10 @@ export function createCustody(parts: {
 
   async function make(tx: Queryable, request: NewKey & { predecessor?: KeyId }): Promise<KeyRecord> {
     const { owner, purpose, actor, keyType = 'P-256', state = 'active', predecessor } = request;
-    const driver = request.driver ?? parts.driver ?? 'envelope';
+    // What the token cannot make (SM2) is made here, unless the caller insists.
+    const driver =
+      request.driver ??
+      (parts.driver === 'pkcs11' && token?.keyTypes.includes(keyType) ? 'pkcs11' : 'envelope');
     const now = clock.now();
     // Before the lock: a pair of RSA-4096 may take seconds.
     const pair = driver === 'envelope' ? await makePair(keyType) : undefined;

@@ -36,7 +36,8 @@ if (parentPort) {
     try {
       const signing = keys.get(key);
       if (!signing) throw new TypeError('no such key');
-      return { number, signature: signing(algorithm, data) };
+      // Octets of their own: a Buffer travels with the pool that it is a piece of.
+      return { number, signature: new Uint8Array(signing(algorithm, data)) };
     } catch (error) {
       return { number, failed: error instanceof Error ? error.message : 'unknown' };
     }

@@ -138,7 +138,8 @@ export function createSigningThreads(options: { threads?: number } = {}): Signin
       thread.worker.ref();
       return new Promise((resolve, reject) => {
         thread.jobs.set(number, { resolve, reject });
-        thread.waiting.push({ number, key, algorithm, data });
+        // Octets of their own: a Buffer travels with the pool that it is a piece of.
+        thread.waiting.push({ number, key, algorithm, data: new Uint8Array(data) });
         if (thread.flushing) return;
         thread.flushing = true;
         queueMicrotask(() => flush(thread));

@@ -173,6 +173,10 @@ function printTable(origins: { issuer: string; zhejiang: string; guangdong: stri
   fictional people   user name       password
   citizen            ${PEOPLE.citizen.identifier.padEnd(15)} ${PEOPLE.citizen.password}
   seal officer       ${PEOPLE.officer.identifier.padEnd(15)} ${PEOPLE.officer.password}
+  administrator      ${PEOPLE.administrator.identifier.padEnd(15)} ${PEOPLE.administrator.password}
+  seal keeper        ${PEOPLE.keeper.identifier.padEnd(15)} ${PEOPLE.keeper.password}
+  auditor            ${PEOPLE.auditor.identifier.padEnd(15)} ${PEOPLE.auditor.password}
+  agent by mandate   ${PEOPLE.accountant.identifier.padEnd(15)} ${PEOPLE.accountant.password}
 
   invented documents to prove who one is with, at ${origins.issuer}/account/identity
 ${REGISTERED.map(({ name, number, phone }) => `  ${name.padEnd(8, '　')} ${number}  ${phone}`).join('\n')}`);

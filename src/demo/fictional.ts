@@ -6,6 +6,11 @@ import type { Provisioning } from '../provision.ts';
 export const PEOPLE = {
   citizen: { identifier: 'lihua', password: 'spring rain on the lake' },
   officer: { identifier: 'demo-officer', password: 'the seal stays in the box' },
+  administrator: { identifier: 'demo-admin', password: 'a desk with many drawers' },
+  keeper: { identifier: 'demo-keeper', password: 'two keys on one ring' },
+  auditor: { identifier: 'demo-auditor', password: 'a red pencil and a ledger' },
+  /** From outside: acts for the organisation by its mandate. */
+  accountant: { identifier: 'demo-accountant', password: 'columns that add up twice' },
 } as const;
 
 /** Who the citizen is in the register of invented people, for whoever wants to prove it on `/account/identity`. */
@@ -59,9 +64,27 @@ export function fictionalWorld(origins: {
       {
         unifiedSocialCreditCode: '91330106MADEMYXKJ3',
         name: '杭州云栖示例科技有限公司',
+        members: [
+          { identifier: PEOPLE.administrator.identifier, role: 'administrator' },
+          { identifier: PEOPLE.auditor.identifier, role: 'auditor' },
+        ],
         units: [
-          { name: '行政部', officers: [PEOPLE.officer.identifier], seals: [SEAL_NAME] },
+          {
+            name: '行政部',
+            officers: [PEOPLE.officer.identifier],
+            members: [{ identifier: PEOPLE.keeper.identifier, role: 'seal-keeper' }],
+            seals: [SEAL_NAME],
+            units: [{ name: '前台' }],
+          },
           { name: '财务部', seals: [`${SEAL_NAME}财务部`] },
+        ],
+        mandates: [
+          {
+            agent: PEOPLE.accountant.identifier,
+            services: ['zhejiang'],
+            purpose: '代理记账和年度申报',
+            days: 365,
+          },
         ],
       },
     ],

@@ -110,7 +110,7 @@ export interface Config {
   /** The certificate authorities of this installation. */
   readonly certification: {
     /** Kinds of keys for which there are a root and an issuing authority, the one for keys of other kinds first. Default P-256 alone. */
-    readonly hierarchies: readonly ('p-256' | 'rsa')[];
+    readonly hierarchies: readonly ('p-256' | 'rsa' | 'sm2')[];
     /**
      * Origin that certificates name for lists, answers and authorities' certificates. Default the issuer. It stands in every certificate:
      * it has to be reachable for as long as any of them is looked at.
@@ -292,7 +292,7 @@ const variables = z.object({
     .string()
     .default('p-256')
     .transform((text) => text.split(',').map((each) => each.trim()))
-    .pipe(z.array(z.enum(['p-256', 'rsa'], 'has one that is not p-256 or rsa')).min(1)),
+    .pipe(z.array(z.enum(['p-256', 'rsa', 'sm2'], 'has one that is not p-256, rsa or sm2')).min(1)),
   PKI_ORIGIN: z.string().optional(),
   // Arcs of 2.25 are UUIDs, and anyone's (ITU-T X.667).
   SEAL_CERTIFICATE_POLICY: z

@@ -420,7 +420,7 @@ describe('a second hierarchy', () => {
       'rsa issuing',
       'rsa root',
     ]);
-    const certify = (keyType: 'P-256' | 'RSA-2048') =>
+    const certify = (keyType: 'P-256' | 'RSA-3072') =>
       rooms.db.transaction(async (tx) => {
         const key = await rooms.custody.generate(tx, {
           owner: unit.id,
@@ -430,7 +430,7 @@ describe('a second hierarchy', () => {
         });
         return both.certificates.issueSealCertificate(tx, { unit, sealName: keyType, key, actor: 'system' });
       });
-    const [ec, rsa] = [await certify('P-256'), await certify('RSA-2048')];
+    const [ec, rsa] = [await certify('P-256'), await certify('RSA-3072')];
     expect([ec.certificate.signatureAlgorithm, rsa.certificate.signatureAlgorithm]).toEqual([
       'ecdsa-with-SHA256',
       'sha256WithRSAEncryption',

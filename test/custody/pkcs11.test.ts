@@ -91,9 +91,14 @@ describe('a key in a token', () => {
     expect(value).toEqual(Buffer.from([0]));
   });
 
-  test('is of no type that the token cannot sign with', async () => {
-    for (const keyType of ['SM2', 'Ed25519'] as const)
-      expect(await generate(keyType).catch(codeOf)).toBe('KEY_ALGORITHM');
+  test('is of no type that the token cannot sign with: those are made in the envelope, unless that is refused', async () => {
+    for (const keyType of ['SM2', 'Ed25519'] as const) {
+      expect((await generate(keyType)).driver).toBe('envelope');
+      const insisting = { owner: UNIT, purpose: 'seal', actor: 'system', keyType, driver: 'pkcs11' } as const;
+      expect(await rooms.db.transaction((tx) => custody.generate(tx, insisting)).catch(codeOf)).toBe(
+        'KEY_ALGORITHM',
+      );
+    }
   });
 
   test('leaves the token when it is destroyed, or later when the token cannot be reached then', async () => {

@@ -26,8 +26,11 @@ const TOOLS: Readonly<Record<string, string>> = {
   mutool: 'mupdf-tools',
   certutil: 'libnss3-tools',
   openssl: 'openssl',
+  javac: 'default-jdk-headless',
   'softhsm2-util': 'softhsm2',
 };
+/** Judges what OpenSSL cannot: SM2 under the signer ID of the standard in lists, answers and time-stamps. */
+const BOUNCY_CASTLE = { path: '/usr/share/java/bcpkix.jar', package: 'libbcpkix-java' };
 const CJK_FONT = {
   path: '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc',
   package: 'fonts-noto-cjk',
@@ -84,7 +87,7 @@ function bringTools(): void {
   const missing = Object.entries(TOOLS)
     .filter(([command]) => !onPath(command))
     .map(([, name]) => name);
-  if (!existsSync(CJK_FONT.path)) missing.push(CJK_FONT.package);
+  for (const file of [CJK_FONT, BOUNCY_CASTLE]) if (!existsSync(file.path)) missing.push(file.package);
   if (process.env['DATABASE_URL'] === undefined && postgresBinaries() === undefined)
     missing.push('postgresql');
   if (process.env['REDIS_URL'] === undefined && !onPath('redis-server')) missing.push('redis-server');

@@ -109,6 +109,23 @@ export function extractCms(document: Uint8Array): { cms: Buffer; content: Buffer
   };
 }
 
+/**
+ * What BouncyCastle says, a line for each question; see `java/Judge.java`. SM2 signatures it judges under the signer ID of the standard.
+ * @param questions Words of the question; octets in it become files.
+ */
+export function bouncyCastle(questions: readonly (readonly (string | Uint8Array)[])[]): string[] {
+  const folder = mkdtempSync(join(tmpdir(), 'yinxin-validate-'));
+  const words = questions.flat().map((word, i) => {
+    if (typeof word === 'string') return word;
+    writeFileSync(join(folder, `${i}.der`), word);
+    return join(folder, `${i}.der`);
+  });
+  const jars = ['bcprov', 'bcutil', 'bcpkix'].map((name) => `/usr/share/java/${name}.jar`).join(':');
+  const utf8 = ['-Dfile.encoding=UTF-8', '-Dsun.stdout.encoding=UTF-8', '-Dstdout.encoding=UTF-8'];
+  const args = ['-XX:TieredStopAtLevel=1', ...utf8, '-cp', jars, 'test/support/java/Judge.java', ...words];
+  return execFileSync('java', args, { encoding: 'utf8' }).trimEnd().split('\n');
+}
+
 function folderWith(files: Readonly<Record<string, string | Uint8Array>>): string {
   const folder = mkdtempSync(join(tmpdir(), 'yinxin-validate-'));
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);

@@ -33,11 +33,11 @@ export function connectPg(url: string, options: { poolSize: number; logger: Logg
       const acts: (() => void)[] = [];
       const sent: Promise<pg.QueryResult>[] = [];
       const { stream } = (client as pg.PoolClient & Pick<pg.Client, 'connection'>).connection;
-      function send(sql: string, parameters: unknown[] = []): void {
+      function send(sql: string, parameters: readonly unknown[] = []): void {
         // Written together with what follows in the same turn, so that one packet brings all the answers.
         stream.cork();
         process.nextTick(() => stream.uncork());
-        const answer = client.query(sql, parameters);
+        const answer = client.query(toStatement(sql, parameters));
         // Told by the end of the transaction, if that is reached.
         answer.catch(() => undefined);
         sent.push(answer);
@@ -47,7 +47,7 @@ export function connectPg(url: string, options: { poolSize: number; logger: Logg
         const result = await work({
           ...queryable(client),
           afterCommit: (act) => acts.push(act),
-          send: (sql, parameters) => send(sql, [...parameters]),
+          send,
         });
         send('COMMIT');
         const answers = await Promise.all(sent);
@@ -111,11 +111,24 @@ async function listen(
 function queryable(executor: pg.Pool | pg.PoolClient): Queryable {
   return {
     async query<R extends object>(sql: string, parameters: readonly unknown[] = []) {
-      const { rows } = await executor.query<R>(sql, [...parameters]);
+      const { rows } = await executor.query<R>(toStatement(sql, parameters));
       return rows;
     },
     async script(sql) {
       await executor.query(sql);
     },
   };
+}
+
+/** Statements that each connection keeps prepared, by their text: planning one of many parts costs more than running it. */
+const prepared = new Map<string, string>();
+/** Where text is made at run time it must not fill the server's memory. */
+const MOST_PREPARED = 1000;
+
+function toStatement(sql: string, parameters: readonly unknown[]): pg.QueryConfig {
+  const statement = { text: sql, values: [...parameters] };
+  if (parameters.length === 0) return statement;
+  let name = prepared.get(sql);
+  if (name === undefined && prepared.size < MOST_PREPARED) prepared.set(sql, (name = `s${prepared.size}`));
+  return name === undefined ? statement : { ...statement, name };
 }
