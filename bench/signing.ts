@@ -1,4 +1,7 @@
 /** Signatures through custody, with keys that are open, against the bare signature of the same engine (OpenSSL in Node), in turns. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { createPrivateKey, createSecretKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { createAuditLog } from '../src/audit/index.ts';
 import { createCustody, type KeyType } from '../src/custody/index.ts';
@@ -6,8 +9,9 @@ import type { SignatureAlgorithm, Signer } from '../src/pki/index.ts';
 import { systemClock } from '../src/platform/clock.ts';
 import { migrate } from '../src/platform/db/migrate.ts';
 import { openPglite } from '../src/platform/db/pglite.ts';
-import { median } from './driver/measure.ts';
+import { Load, median, percentile } from './driver/measure.ts';
 import type { Bench } from './measures.ts';
+import { PEOPLE } from './servers.ts';
 import type { Bounds, Row } from './table.ts';
 
 interface Kind {
@@ -54,7 +58,51 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-export async function signing({ options }: Pick<Bench, 'options'>): Promise<Row[]> {
+export async function signing(bench: Bench): Promise<Row[]> {
+  return [...(await againstBare(bench)), await besideLogins(bench)];
+}
+
+/** Logins begin at this rate, whatever else is done; it is far below what a core does. */
+const LOGIN_RATE = 25;
+const WINDOW_SECONDS = 4;
+
+/** What sign-ins feel of RSA-4096 in two threads of the same process. */
+async function besideLogins({ starters, places, options }: Bench): Promise<Row> {
+  const file = join(places.folder, 'rsa-load');
+  const server = await starters.product({
+    // Its threads may go where they like, as in production.
+    core: `0-${availableParallelism() - 1}`,
+    nodeOptions: ['--import', new URL('driver/rsa-load.ts', import.meta.url).href],
+    variables: { RSA_LOAD_WHILE: file },
+  });
+  const logins = await Load.prepare(server.target, 'login', { people: PEOPLE });
+  try {
+    if (!logins) throw new Error('the product does not offer login');
+    await logins.saturate(options.warm);
+    const tail = async () =>
+      percentile((await logins.arrive(LOGIN_RATE, WINDOW_SECONDS, 'random')).times, 0.99);
+    const measured: Record<'without' | 'during', number>[] = [];
+    for (let run = 0; run < Math.ceil(options.runs / 2); run++) {
+      const without = await tail();
+      writeFileSync(file, '');
+      measured.push({ without, during: await tail() });
+      rmSync(file);
+    }
+    const ratio = median(measured.map(({ during, without }) => during / without));
+    return {
+      measure: 'p99 of logins while two threads sign RSA-4096',
+      product: `${median(measured.map(({ during }) => during)).toFixed(2)} ms, without ${median(measured.map(({ without }) => without)).toFixed(2)} ms; x${ratio.toFixed(2)}`,
+      value: ratio,
+      bounds: { must: 1.5, aim: 1.25, better: 'less' },
+    };
+  } finally {
+    rmSync(file, { force: true });
+    logins?.close();
+    await server.stop();
+  }
+}
+
+async function againstBare({ options }: Pick<Bench, 'options'>): Promise<Row[]> {
   const db = await openPglite();
   await migrate(db);
   const audit = createAuditLog({
