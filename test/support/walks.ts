@@ -316,7 +316,7 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     );
     const organisationId = company.id;
     await organisations.grant({ accountId, organisationId, role: 'legal-representative' }, 'system');
-    await organisations.createUnit(company, '第三方采购与合同管理办公室', 'system');
+    await organisations.createUnit(company, '合同管理室', 'system');
     const start = `${t.origin}/account/organisations`;
     await page.goto(start);
     await enter({ ...visitor, look: async () => undefined }, person);
