@@ -45,6 +45,7 @@ export {
   LADDER,
   mayAddFactor,
   methodsOf,
+  reachedLevel,
   secondFactors,
   showsTwo,
   type Assurable,

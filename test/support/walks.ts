@@ -323,6 +323,8 @@ export const WALKS: Readonly<Record<string, Walk>> = {
     await look('account-organisations');
     await page.click('button[name="as"]');
     await look('account-organisations-switched');
+    await page.goto(`${start}/found`);
+    await look('account-found');
     await page.goto(`${start}/${organisationId}`);
     await look('organisation');
     await press(page, '/create-unit');

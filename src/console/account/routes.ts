@@ -21,6 +21,7 @@ import { closingPages } from './closing.ts';
 import { contactPages } from './contacts.ts';
 import { dataPages } from './data.ts';
 import { createDoor, type Door } from './door.ts';
+import { foundingPages } from './founding.ts';
 import { historyPages } from './history.ts';
 import { identityPages } from './identity.ts';
 import { methodPages } from './methods.ts';
@@ -69,6 +70,7 @@ export function accountRoutes(parts: AccountParts): Middleware {
   passkeyPages(subject);
   sessionPages(subject);
   portalPages(subject);
+  foundingPages(subject);
   organisationPages(subject);
   historyPages(subject);
   reportPages(subject);
