@@ -212,6 +212,12 @@ test('nothing of one organisation reaches the portals of another', async () => {
   expect(page.url.searchParams.get('error')).toBe('invalid_scope');
   const bare = await tokensOf(plain, await visit(plain, undefined, { scope: 'openid profile' }));
   expect(JSON.stringify([bare.claims, await bare.userinfo()])).not.toMatch(/organisation|虚构|"act"/);
+  // Nor by name, one by one.
+  const asked = { userinfo: { organisation: null, act: null, organisation_authority: null } };
+  const named = await visit(plain, undefined, { scope: 'openid profile', claims: JSON.stringify(asked) });
+  expect(JSON.stringify(await (await tokensOf(plain, named)).userinfo())).not.toMatch(
+    /organisation|虚构|"act"/,
+  );
   // Nor does the same portal where it has not asked this time.
   const without = await tokensOf(portal, await visit(portal, undefined, { scope: 'openid' }));
   expect(without.claims).not.toHaveProperty('organisation');
