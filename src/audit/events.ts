@@ -122,6 +122,7 @@ export interface AuditEvents {
   'act.approved': { act: string; scope: string; digest: string };
   'act.refused': { act: string; scope: string; digest: string };
   'act.withdrawn': { act: string; scope: string; digest: string };
+  'act.denied': { scope: string; code: string };
   'act.executed': {
     act: string;
     scope: string;

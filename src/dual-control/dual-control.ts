@@ -88,6 +88,8 @@ const MOST_DAYS = 30;
 /** Longest canonical JSON, in characters: somebody is to read it. */
 const MOST_CHARACTERS = 16_384;
 const LISTED = 200;
+/** What is put on record of those who try what is not theirs. */
+const DENIALS: ReadonlySet<string> = new Set(['ACT_FORBIDDEN', 'ACT_OWN']);
 
 /** What is hashed and approved: the kind, the scope, the id and the parameters, as canonical JSON (RFC 8785). */
 export function canonicalAct(act: { act: string; scope: string; id: string; parameters: Json }): string {
@@ -122,6 +124,27 @@ export function createDualControl(parts: {
     if (digestOf(row.canonical) !== hex(row.digest))
       throw new DualControlError('ACT_DIFFERS', 'What is kept of this act is not what was asked for.');
     return row;
+  }
+
+  /** One person's part in an act, in a transaction. That somebody may not take it is put on record when that has been undone. */
+  async function taking<T>(
+    { scope, id, by }: { scope: string; id: string; by: string },
+    part: (tx: Transaction) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await db.transaction(part);
+    } catch (error) {
+      if (error instanceof DualControlError && DENIALS.has(error.code))
+        await db.transaction((tx) =>
+          audit.record(tx, {
+            type: 'act.denied',
+            actor: by,
+            subject: id,
+            detail: { scope, code: error.code },
+          }),
+        );
+      throw error;
+    }
   }
 
   async function approversOf(on: Pick<Db, 'query'>, ids: readonly string[]) {
@@ -216,7 +239,7 @@ export function createDualControl(parts: {
     },
 
     approve: ({ scope, id, by, digest }) =>
-      db.transaction(async (tx) => {
+      taking({ scope, id, by }, async (tx) => {
         const row = await take(tx, scope, id);
         if (digest !== hex(row.digest))
           throw new DualControlError('ACT_DIFFERS', 'This is not what was asked for.');
@@ -241,7 +264,7 @@ export function createDualControl(parts: {
       }),
 
     refuse: ({ scope, id, by }) =>
-      db.transaction(async (tx) => {
+      taking({ scope, id, by }, async (tx) => {
         const row = await take(tx, scope, id);
         const kind = kindOf(row.act);
         if (by === row.requested_by || !(await kind.mayApprove(tx, { person: by, scope }, parametersOf(row))))
@@ -257,7 +280,7 @@ export function createDualControl(parts: {
       }),
 
     withdraw: ({ scope, id, by }) =>
-      db.transaction(async (tx) => {
+      taking({ scope, id, by }, async (tx) => {
         const row = await take(tx, scope, id);
         if (by !== row.requested_by) throw forbidden();
         await decide(tx, row, 'withdrawn', by);
@@ -271,7 +294,7 @@ export function createDualControl(parts: {
       }),
 
     execute: ({ scope, id, by }) =>
-      db.transaction(async (tx) => {
+      taking({ scope, id, by }, async (tx) => {
         const row = await take(tx, scope, id);
         const kind = kindOf(row.act);
         const parameters = parametersOf(row);

@@ -110,6 +110,7 @@ describe.each(Object.entries(DRIVERS))('dual control on %s', (_, open) => {
     expect(await execute('stranger')).toBe('ACT_FORBIDDEN');
     expect(await ask({ requestedBy: 'stranger' }).catch(codeOf)).toBe('ACT_FORBIDDEN');
     expect(await execute('cai')).toBe('x by bob and cai');
+    expect((await eventsOf(id)).filter((type) => type === 'act.denied')).toHaveLength(4);
   });
 
   test('does not exist in another scope', async () => {
