@@ -1,5 +1,6 @@
 /** Every measure of the benchmark: how it is taken, and the rows that it gives. */
 import { createClient } from 'redis';
+import { certification } from './certification.ts';
 import { coldStarts } from './cold-start.ts';
 import { passwords } from './passwords.ts';
 import { startCountingProxy } from './driver/counting-proxy.ts';
@@ -46,6 +47,7 @@ export const MEASURES = {
   memory,
   passwords,
   signing,
+  certification,
   'cold-start': coldStart,
 } satisfies Record<string, Measure>;
 

@@ -58,10 +58,17 @@ export function keyIdentifier(publicKey: KeyObject): Buffer {
 
 /** Contents of the key's BIT STRING, without the octet that counts unused bits: what key identifiers and OCSP digest. */
 export function subjectPublicKeyBits(publicKey: KeyObject): Buffer {
-  return der.decode(publicKey.export({ format: 'der', type: 'spki' }), (reader) =>
+  const known = bitsOf.get(publicKey);
+  if (known) return known;
+  const bits = der.decode(publicKey.export({ format: 'der', type: 'spki' }), (reader) =>
     reader.sequence((inner) => {
       readAlgorithmIdentifier(inner);
       return inner.bitString();
     }),
   );
+  bitsOf.set(publicKey, bits);
+  return bits;
 }
+
+/** Keys of authorities come back with every answer; exporting one costs nearly as much as signing with it. */
+const bitsOf = new WeakMap<KeyObject, Buffer>();
