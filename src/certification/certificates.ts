@@ -91,6 +91,8 @@ export interface Certificates {
     readonly roots: readonly Certificate[];
     readonly intermediates: readonly Certificate[];
   }>;
+  /** Which of these certificates we have revoked. @returns SHA-256 of each, hex. */
+  revokedAmong(certificates: readonly Certificate[]): Promise<ReadonlySet<string>>;
   find(id: CertificateId): Promise<StoredCertificate | undefined>;
   /** The authorities from a certificate's issuer up to the root, the issuer first; or what came with that of an outside authority. */
   chainOf(id: CertificateId): Promise<readonly Certificate[]>;
@@ -411,6 +413,16 @@ export function createCertificates(
       return { roots: [...of('root'), ...parts.outsideRoots], intermediates: of('issuing') };
     },
 
+    async revokedAmong(candidates) {
+      if (candidates.length === 0) return new Set();
+      const rows = await db.query<{ fingerprint: string }>(
+        `SELECT encode(fingerprint, 'hex') AS fingerprint FROM certificates
+          WHERE revoked_at IS NOT NULL AND fingerprint IN (SELECT decode(each, 'hex') FROM unnest($1::text[]) each)`,
+        [candidates.map(fingerprintOf)],
+      );
+      return new Set(rows.map(({ fingerprint }) => fingerprint));
+    },
+
     async find(id) {
       const [row] = await db.query<CertificateRow>(`SELECT ${COLUMNS} FROM certificates WHERE id = $1`, [id]);
       return row && toStored(row);
@@ -450,6 +462,11 @@ function serialNumber(): Uint8Array {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
   return bytes;
+}
+
+/** SHA-256 of the whole certificate, hex. */
+export function fingerprintOf(certificate: Certificate): string {
+  return createHash('sha256').update(certificate.der).digest('hex');
 }
 
 /** Lists and answers tell time in whole seconds. */

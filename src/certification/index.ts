@@ -12,6 +12,7 @@ import { createOutsideCertificates, type OutsideCertificates } from './outside.t
 import { createRevocationLists, type RevocationLists } from './revocation-lists.ts';
 import { createTimeStamping, type TimeStamping } from './time-stamping.ts';
 
+export { fingerprintOf } from './certificates.ts';
 export type { Authority, Certificates, StoredCertificate } from './certificates.ts';
 export { CertificationError } from './errors.ts';
 export { HIERARCHIES, hierarchyIds, isHierarchyId, type HierarchyId } from './hierarchies.ts';

@@ -1,5 +1,6 @@
 /** Judges one seal. Pure: evidence in, a verdict with a reason for every check out (ETSI EN 319 102-1, section 5). */
 import { createHash } from 'node:crypto';
+import { fingerprintOf } from '../certification/index.ts';
 import {
   buildPath,
   CmsError,
@@ -129,6 +130,8 @@ export interface Evidence {
   readonly registered: Seal | undefined;
   /** Whether a later seal that holds covers the whole document. */
   readonly accountedFor: boolean;
+  /** Certificates that were revoked, as of now: SHA-256, hex. */
+  readonly revoked: ReadonlySet<string>;
   readonly roots: readonly Certificate[];
   readonly intermediates: readonly Certificate[];
   readonly at: Date;
@@ -290,9 +293,17 @@ const CHAIN_FAILURES: Readonly<
   ],
 };
 
-function chain({ roots, intermediates, at }: Evidence, opened: OpenedSignature): Finding {
+function chain({ roots, intermediates, revoked, at }: Evidence, opened: OpenedSignature): Finding {
   const result = buildPath(opened.certificate, [...opened.certificates, ...intermediates], roots, at);
   if (result.ok) {
+    if (result.path.some((certificate) => revoked.has(fingerprintOf(certificate))))
+      return finding(
+        'chain',
+        'failed',
+        'CERTIFICATE_REVOKED',
+        'A certificate was revoked, and no time-stamp proves that the seal was put on before.',
+        'REVOKED',
+      );
     const { keyUsage } = opened.certificate.extensions;
     const maySign = !keyUsage || keyUsage.includes('digitalSignature') || keyUsage.includes('nonRepudiation');
     return maySign

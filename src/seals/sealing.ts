@@ -149,10 +149,11 @@ export function createSealing(parts: SealingParts): SealingRoom {
       certificates.chainOf(seal.certificateId),
     ]);
     if (!stored || !unit) throw notFound();
+    const revoked = await certificates.revokedAmong([stored.certificate, ...chain]);
     const decision = decideSealing({
       entitled: acting !== undefined,
       state: seal.state,
-      certificate: stored.certificate,
+      certificate: { ...stored.certificate, revoked: revoked.size > 0 },
       at: clock.now(),
     });
     if (!decision.allowed || !acting) {

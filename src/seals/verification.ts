@@ -41,7 +41,10 @@ export function createVerification(parts: {
         const read = readSignature(signature);
         const fingerprint = read.certificate && createHash('sha256').update(read.certificate.der).digest();
         const registered = fingerprint && (await registry.findByCertificate(fingerprint));
-        const verdict = judge({ signature, read, registered, accountedFor, ...trust });
+        const revoked = await certificates.revokedAmong(
+          read.certificate ? [read.certificate, ...read.certificates, ...trust.intermediates] : [],
+        );
+        const verdict = judge({ signature, read, registered, accountedFor, revoked, ...trust });
         accountedFor ||= verdict.coversWholeDocument && verdict.indication === 'TOTAL-PASSED';
         seals.unshift(verdict);
       }

@@ -77,6 +77,7 @@ function verdictOf(contents: Uint8Array, more: Partial<ParsedSignature> = {}, tr
     read: readSignature(signature),
     registered: undefined,
     accountedFor: false,
+    revoked: new Set(),
     roots: [trusted],
     intermediates: [],
     at,

@@ -238,4 +238,25 @@ describe('a certificate', () => {
       seals: [{ subIndication: 'OUT_OF_BOUNDS_NO_POE', intact: true, valid: true, trusted: false }],
     });
   });
+
+  test('that was revoked, or whose issuer was, stops sealing and fails its seals', async () => {
+    rooms.clock.advance(-366 * 86_400);
+    const { seals, certification } = build(rooms.db);
+    const sealed = await seals.sealing.seal(actor, seal.id, request('before'));
+    const stored = await certification.certificates.find(seal.certificateId);
+    // First the authority, whose certificate is in the document, then the seal's own.
+    for (const certificateId of [stored?.issuerId ?? '', seal.certificateId]) {
+      await rooms.db.transaction((tx) =>
+        certification.certificates.revoke(tx, { certificateId, reason: 'keyCompromise', actor: 'operator' }),
+      );
+      expect(await seals.verification.verify(sealed.document)).toMatchObject({
+        indication: 'TOTAL-FAILED',
+        seals: [{ subIndication: 'REVOKED', intact: true, valid: true, trusted: false }],
+      });
+      expect(await seals.sealing.seal(actor, seal.id, request(certificateId)).catch(codeOf)).toBe(
+        'CERTIFICATE_NOT_VALID',
+      );
+    }
+    await certification.stop();
+  });
 });
