@@ -44,7 +44,9 @@ test('two processes that start at once on an empty database make one set of tabl
   ).toEqual([
     { purpose: 'audit', n: 1 },
     { purpose: 'issuing-ca', n: 1 },
+    { purpose: 'ocsp', n: 1 },
     { purpose: 'root-ca', n: 1 },
+    { purpose: 'time-stamping', n: 1 },
     // One for each algorithm.
     { purpose: 'token', n: 2 },
   ]);
