@@ -1,31 +1,28 @@
 /** Sign-ins with a password: what they cost beside the hash itself, and what other requests feel of them. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Bench } from './measures.ts';
 import { Lane, Site, type Target } from './driver/flows.ts';
-import { Load, median, percentile } from './driver/measure.ts';
+import { Load, median } from './driver/measure.ts';
 import { cpuSeconds, pinnedTo, SERVER_CORE } from './driver/processes.ts';
 import { PEOPLE } from './servers.ts';
 import type { Row } from './table.ts';
 
 /** The cost that the product has where nothing is configured; who waits waits long, so that nobody is sent away. */
 const COST = { ARGON2_MEMORY_KIB: '19456', ARGON2_PASSES: '2', PASSWORD_WAIT_SECONDS: '60' };
-/** Token requests begin at this rate, whether or not sign-ins saturate the server. */
-const TOKEN_RATE = 100;
 const WINDOW_SECONDS = 4;
 const FORMS_PER_LANE = 15;
+/** More than can be sent in the window by one core. */
+const FORMS_IN_WINDOW = 60;
 /** Rounds of forms before the first that counts: code that has run a thousand times costs a third less. */
 const WARM_ROUNDS = 5;
 
 export async function passwords({ starters, options }: Bench): Promise<Row[]> {
   const server = await starters.product({ variables: COST });
-  const signIns = await prepare('password');
-  const tokens = await prepare('cc_jwt');
-  async function prepare(flow: 'password' | 'cc_jwt'): Promise<Load> {
-    const load = await Load.prepare(server.target, flow, { people: PEOPLE });
-    if (!load) throw new Error(`the product does not offer ${flow}`);
-    return load;
-  }
+  const signIns = await Load.prepare(server.target, 'password', { people: PEOPLE });
+  if (!signIns) throw new Error('the product does not offer a sign-in by password');
+  const tokens = await startArrivals(server.target);
   try {
     // The people are made with a cheap hash; each sign-in of the first round leaves one of the full cost.
     await signIns.saturate(options.warm);
@@ -45,18 +42,18 @@ export async function passwords({ starters, options }: Bench): Promise<Row[]> {
       });
     }
 
-    const p99 = { without: [] as number[], during: [] as number[] };
-    for (let run = 0; run < Math.ceil(options.runs / 2); run++) {
-      p99.without.push(await tail());
-      const busy = signIns.saturate(WINDOW_SECONDS + 0.5);
-      p99.during.push(await tail());
-      await busy;
+    const p99: { without: number; during: number }[] = [];
+    for (let run = 0; run < options.runs; run++) {
+      const without = await tokens.p99(WINDOW_SECONDS);
+      let during = Number.NaN;
+      await forms(server.target, FORMS_IN_WINDOW, async () => {
+        during = await tokens.p99(WINDOW_SECONDS);
+      });
+      p99.push({ without, during });
     }
-    async function tail(): Promise<number> {
-      return percentile((await tokens.arrive(TOKEN_RATE, WINDOW_SECONDS, 'random')).times, 0.99);
-    }
-    const ratio = median(p99.during.map((ms, i) => ms / (p99.without[i] ?? Number.NaN)));
+    const ratio = median(p99.map(({ without, during }) => during / without));
     const of = (name: keyof (typeof rounds)[number]) => median(rounds.map((round) => round[name]));
+    const middle = (name: 'without' | 'during') => median(p99.map((round) => round[name])).toFixed(2);
     return [
       {
         measure: 'password sign-ins per core, in bare hashes',
@@ -70,38 +67,78 @@ export async function passwords({ starters, options }: Bench): Promise<Row[]> {
       },
       {
         measure: 'p99 of token requests while sign-ins saturate',
-        product: `${median(p99.during).toFixed(2)} ms, without ${median(p99.without).toFixed(2)} ms; x${ratio.toFixed(2)}`,
+        product: `${middle('during')} ms, without ${middle('without')} ms; x${ratio.toFixed(2)}`,
         value: ratio,
         bounds: { must: 2, aim: 1.5, better: 'less' },
       },
     ];
   } finally {
     signIns.close();
-    tokens.close();
+    tokens.stop();
     await server.stop();
   }
 }
 
-/** Sends sign-in forms that lie open already, and nothing else: CPU milliseconds of each, and how many a second. */
-async function forms(target: Target): Promise<{ cpuMs: number; rate: number }> {
+/** Starts the process that asks for tokens. */
+async function startArrivals(target: Target) {
+  const { person: _, ...data } = target;
+  const script = fileURLToPath(new URL('driver/arrivals.ts', import.meta.url));
+  const child = spawn(process.execPath, [script, JSON.stringify(data)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const line = async (): Promise<string> => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error('the process that asks for tokens has ended');
+    return value;
+  };
+  await line();
+  return {
+    async p99(seconds: number): Promise<number> {
+      child.stdin.write(`${seconds}\n`);
+      const [, p99 = Number.NaN] = JSON.parse(await line()) as number[];
+      return p99;
+    },
+    stop: () => child.kill(),
+  };
+}
+
+/**
+ * Sends sign-in forms that lie open already, and nothing else: CPU milliseconds of each, and how many a second.
+ * @param meanwhile Runs beside; when it ends no more forms are sent.
+ */
+async function forms(
+  target: Target,
+  each = FORMS_PER_LANE,
+  meanwhile?: () => Promise<void>,
+): Promise<{ cpuMs: number; rate: number }> {
   const site = await Site.open(target);
   const lanes = Array.from({ length: PEOPLE }, () => new Lane(target));
   try {
     const opened = await Promise.all(
       lanes.map(async (lane, i) => {
         const own = [];
-        for (let n = 0; n < FORMS_PER_LANE; n++) own.push(await site.openSignIn(lane, i));
+        for (let n = 0; n < each; n++) own.push(await site.openSignIn(lane, i));
         return own;
       }),
     );
     const cpu = cpuSeconds(target.pids);
     const started = performance.now();
-    await Promise.all(
+    let sent = 0;
+    let over = false;
+    const sending = Promise.all(
       lanes.map(async (lane, i) => {
-        for (const send of opened[i] ?? []) await send(lane, true);
+        for (const send of opened[i] ?? []) {
+          if (over) return;
+          await send(lane, true);
+          sent += 1;
+        }
       }),
     );
-    const sent = PEOPLE * FORMS_PER_LANE;
+    await meanwhile?.();
+    if (meanwhile && sent === PEOPLE * each) throw new Error('the forms were used up before the end');
+    over = meanwhile !== undefined;
+    await sending;
     return {
       cpuMs: ((cpuSeconds(target.pids) - cpu) / sent) * 1000,
       rate: sent / ((performance.now() - started) / 1000),

@@ -30,8 +30,8 @@ interface Engine {
   verify(phc: string, password: string, secret: Buffer): Promise<boolean> | boolean;
 }
 
-/** How much a hash gives way to everything else, as `nice` counts. */
-const NICENESS = 5;
+/** How much a hash gives way to everything else, as `nice` counts: by less, requests wait out its turn of the processor at times. */
+const NICENESS = 19;
 /** `Algorithm.Argon2id` of @node-rs/argon2, whose const enum does not exist at run time. */
 const ARGON2ID = 2;
 /** Cheap enough to be done at every start; what is compared does not depend on the cost. */

@@ -18,7 +18,7 @@ const LIMITS = { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 2, stackS
  * Jobs that a thread is given at once where several wait. Nobody comes between them: a hash fills the caches of its core, and each turn of
  * the main thread that lets the next one begin would find them cold, and leave them so.
  */
-export const BATCH = 8;
+export const BATCH = 4;
 
 interface Pending {
   readonly job: ThreadJob;
