@@ -45,6 +45,11 @@ export interface OutboxPlan<Item> {
   /** An item's values, by those columns. */
   values(item: Item, id: string): readonly unknown[];
   item(row: Readonly<Record<string, unknown>>): Item;
+  /**
+   * Milliseconds that an item rests before it is delivered. Default 0. Where a delivery would tell strangers something by the work that it
+   * is, whoever asked has their answer first.
+   */
+  readonly restMs?: number;
   /** Seconds until the next try, by tries made. */
   readonly pauses: readonly number[];
   /** An item that its process did not settle within this time is taken over by another: longer than a delivery can last. */
@@ -147,6 +152,8 @@ export function createOutbox<Item extends object>(
       });
   });
 
+  const arrived = plan.restMs === undefined ? wake : () => void setTimeout(wake, plan.restMs).unref();
+
   return {
     async enqueue(item, tx = db) {
       const now = clock.now();
@@ -158,8 +165,8 @@ export function createOutbox<Item extends object>(
         `INSERT INTO ${table} (state, attempts, created_at, ${names}) VALUES ('waiting', 0, $2, $1, $2, ${places})`,
         [id, now, ...values],
       );
-      if (tx.afterCommit) tx.afterCommit(wake);
-      else wake();
+      if (tx.afterCommit) tx.afterCommit(arrived);
+      else arrived();
     },
     start(attempt) {
       deliver = attempt;

@@ -110,6 +110,8 @@ export function createMessages(parts: {
     }),
     // An hour and a half close together, for codes; then a day, for notices.
     pauses: [2, 5, 15, 30, 60, 300, 900, 3600, 14_400, 28_800, 43_200],
+    // A message to nobody is less work than one to somebody.
+    restMs: 50,
     leaseSeconds: 2 * CARRY_SECONDS,
     parallel: 16,
     refused: { say: 'a message was not taken', about: ({ channel, kind }) => ({ channel, kind }) },
