@@ -459,7 +459,7 @@ export async function createApp(settings: Settings, tools: Tools): Promise<App> 
       }),
     );
     koa.use(recoveryStopRoute({ pages, forms, identity }));
-    if (development) koa.use(outboxRoute({ pages, outbox: development }));
+    if (development) koa.use(outboxRoute({ pages, outbox: development, settle: () => messages.settle() }));
     koa.use(oidc.middleware);
 
     return {

@@ -12,7 +12,8 @@ export type Inbox = string | Pick<FictionalGateway, 'messagesTo'>;
  * @throws nothing came.
  */
 export async function readMessage(inbox: Inbox, to: string, contains = /./): Promise<string> {
-  // A message does not delay the answer that it belongs to: it follows at once.
+  // A message follows the answer that it belongs to. The page waits for it; a gateway may have an older one meanwhile.
+  if (typeof inbox !== 'string') await setTimeout(200);
   for (let attempt = 0; attempt < 200; attempt++) {
     const messages = typeof inbox === 'string' ? await onPage(inbox, to) : inbox.messagesTo(to);
     const words = messages.find((message) => contains.test(message));

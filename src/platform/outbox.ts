@@ -28,6 +28,8 @@ export interface Outbox<Item> {
   enqueue(item: Item, tx?: Queryable): Promise<void>;
   /** Begins to deliver, what other processes left included. @param deliver Rejects when the item was not accepted. */
   start(deliver: (item: Item, id: string) => Promise<void>): void;
+  /** Delivers what rests now, and waits for what is being delivered: for whoever shows what has come. */
+  settle(): Promise<void>;
   /** Lets deliveries that are being made end. */
   stop(): Promise<void>;
   /** What has not been delivered, oldest first. */
@@ -173,6 +175,13 @@ export function createOutbox<Item extends object>(
       timer = setInterval(wake, POLL_MS);
       timer.unref();
       wake();
+    },
+    async settle() {
+      do {
+        wake();
+        await filling;
+        await Promise.all(inFlight);
+      } while (filling !== undefined);
     },
     async stop() {
       clearInterval(timer);

@@ -69,6 +69,8 @@ type Rest = Pick<Message, 'to' | 'language' | 'parameters'> & { readonly expires
 
 export interface Messages extends MessageSender {
   start(): void;
+  /** Sends what rests now, and waits for what is being sent. */
+  settle(): Promise<void>;
   /** Lets messages that are being sent end. */
   stop(): Promise<void>;
   /** What has not been sent; its address and text are not shown. */
@@ -136,6 +138,7 @@ export function createMessages(parts: {
       await outbox.enqueue({ channel, kind, payload }, tx);
     },
     start: () => outbox.start(deliver),
+    settle: () => outbox.settle(),
     stop: () => outbox.stop(),
     async undelivered() {
       const waiting = await outbox.undelivered();

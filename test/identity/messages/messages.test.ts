@@ -58,6 +58,17 @@ describe('a message', () => {
     expect(chinese?.text).toMatch(/^【印信统一身份认证】246810/);
   });
 
+  test('rests until whoever asked has their answer, or somebody looks at what has come', async () => {
+    const { messages, taken } = process();
+    // What the start has set going looks for messages too.
+    await messages.settle();
+    await messages.send(message());
+    expect(taken).toEqual([]);
+    await messages.settle();
+    expect(taken).toHaveLength(1);
+    expect(await waiting(messages)).toEqual([]);
+  });
+
   test('lies encrypted, and shows neither address nor text to whoever lists what waits', async () => {
     const { messages } = process(() => Promise.reject(new Error('HTTP 503')));
     await messages.send(message());
