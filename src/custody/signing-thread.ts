@@ -1,8 +1,8 @@
 /** The thread in which the slow signatures are made: RSA, P-384, SM2. It gives way to the event loop, and knows a key until it is told to forget it. */
 import type { KeyObject } from 'node:crypto';
-import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import type { SignatureAlgorithm } from '../pki/index.ts';
+import { giveWay } from '../platform/give-way.ts';
 import { signWith, type SignWith } from './signing.ts';
 
 export interface ThreadJob {
@@ -23,14 +23,10 @@ export type FromThread = readonly (
   | { readonly number: number; readonly failed: string }
 )[];
 
-/** How much a signature gives way to everything else, as `nice` counts. */
-const NICENESS = 5;
-
 if (parentPort) {
   const port = parentPort;
   const keys = new Map<number, SignWith>();
-  // On Linux this is of the calling thread alone; elsewhere it would be of the whole process.
-  if (process.platform === 'linux') setPriority(0, NICENESS);
+  giveWay();
 
   const answer = ({ number, key, algorithm, data }: ThreadJob): FromThread[number] => {
     try {

@@ -154,6 +154,23 @@ export function createDualControl(parts: {
     );
   }
 
+  /** Ends it without effect, on record. */
+  async function close(
+    tx: Transaction,
+    row: Row,
+    state: 'refused' | 'withdrawn',
+    by: string,
+  ): Promise<ActRecord> {
+    await decide(tx, row, state, by);
+    await audit.record(tx, {
+      type: `act.${state}`,
+      actor: by,
+      subject: row.id,
+      detail: { act: row.act, scope: row.scope, digest: hex(row.digest) },
+    });
+    return afterwards(tx, row);
+  }
+
   /** Ends it. The compare-and-set holds even where somebody forgot the lock. */
   async function decide(tx: Transaction, row: Row, state: Row['state'], by: string): Promise<void> {
     const taken = await tx.query(
@@ -269,28 +286,14 @@ export function createDualControl(parts: {
         const kind = kindOf(row.act);
         if (by === row.requested_by || !(await kind.mayApprove(tx, { person: by, scope }, parametersOf(row))))
           throw forbidden();
-        await decide(tx, row, 'refused', by);
-        await audit.record(tx, {
-          type: 'act.refused',
-          actor: by,
-          subject: id,
-          detail: { act: row.act, scope, digest: hex(row.digest) },
-        });
-        return afterwards(tx, row);
+        return close(tx, row, 'refused', by);
       }),
 
     withdraw: ({ scope, id, by }) =>
       taking({ scope, id, by }, async (tx) => {
         const row = await take(tx, scope, id);
         if (by !== row.requested_by) throw forbidden();
-        await decide(tx, row, 'withdrawn', by);
-        await audit.record(tx, {
-          type: 'act.withdrawn',
-          actor: by,
-          subject: id,
-          detail: { act: row.act, scope, digest: hex(row.digest) },
-        });
-        return afterwards(tx, row);
+        return close(tx, row, 'withdrawn', by);
       }),
 
     execute: ({ scope, id, by }) =>

@@ -1,45 +1,20 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
+import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createOrganisationRegister } from '../../src/organisations/index.ts';
 import { toSources } from '../../src/platform/sources.ts';
 import { TestClock } from '../support/clock.ts';
 import { silentLogger } from '../support/logger.ts';
+import { json, startToldServer, type ToldServer } from '../support/told-server.ts';
 
-let server: Server;
-let origin: string;
-let seen: { request: IncomingMessage; body: string }[];
-let answers: ((response: ServerResponse) => void)[];
+let told: ToldServer;
 const clock = new TestClock();
 
 beforeAll(async () => {
-  server = createServer((request, response) => {
-    void text(request).then((body) => {
-      seen.push({ request, body });
-      const answer = answers.shift();
-      if (answer) answer(response);
-      else response.writeHead(500).end();
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  told = await startToldServer();
 });
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
-});
-beforeEach(() => {
-  seen = [];
-  answers = [];
-});
-
-const json =
-  (body: unknown, status = 200) =>
-  (response: ServerResponse): void => {
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-  };
+afterAll(() => told.stop());
+beforeEach(() => told.reset());
 
 function register(change: object = {}) {
   const sources = toSources(
@@ -48,7 +23,7 @@ function register(change: object = {}) {
         driver: 'http',
         id: 'market-regulation',
         name: { 'zh-CN': '示例市场主体登记库' },
-        url: `${origin}/v1/`,
+        url: `${told.origin}/v1/`,
         authentication: { method: 'hmac', keyId: 'yinxin-1', secret: randomBytes(32).toString('base64') },
         timeoutMs: 10_000,
         ...change,
@@ -78,14 +53,14 @@ const CONFIRMED = {
 };
 
 test('is asked as the contract says, in one signed request', async () => {
-  answers = [json(CONFIRMED)];
+  told.answers = [json(CONFIRMED)];
   const asked = claim();
   expect(await register().confirm(asked)).toEqual({
     kind: 'confirmed',
     reference: 'r-1',
     organisation: CONFIRMED.organisation,
   });
-  const [{ request, body } = { request: undefined, body: '' }] = seen;
+  const [{ request, body } = { request: undefined, body: '' }] = told.seen;
   expect([request?.method, request?.url]).toEqual(['POST', '/v1/representatives']);
   expect(request?.headers).toMatchObject({
     'idempotency-key': `"${asked.requestId}"`,
@@ -99,7 +74,7 @@ test('is asked as the contract says, in one signed request', async () => {
 });
 
 test('refuses without saying why, and whatever else it says is thrown away', async () => {
-  answers = [json({ result: 'refused', because: 'another represents it' })];
+  told.answers = [json({ result: 'refused', because: 'another represents it' })];
   expect(await register().confirm(claim())).toEqual({ kind: 'refused' });
 });
 
@@ -117,24 +92,24 @@ test.each([
   ],
   ['is an error of ours', json({ error: 'bad' }, 400)],
 ] as const)('is unavailable when its answer %s', async (_what, answer) => {
-  answers = [answer];
+  told.answers = [answer];
   expect(await register().confirm(claim())).toEqual({ kind: 'unavailable' });
 });
 
 test('is asked the same once more when it fails, and counts as unavailable when it is silent', async () => {
-  answers = [json({}, 503), json(CONFIRMED)];
+  told.answers = [json({}, 503), json(CONFIRMED)];
   expect(await register().confirm(claim())).toMatchObject({ kind: 'confirmed' });
-  expect(new Set(seen.map(({ request }) => request.headers['idempotency-key'])).size).toBe(1);
-  answers = [() => undefined, () => undefined];
+  expect(new Set(told.seen.map(({ request }) => request.headers['idempotency-key'])).size).toBe(1);
+  told.answers = [() => undefined, () => undefined];
   expect(await register({ timeoutMs: 100 }).confirm(claim())).toEqual({ kind: 'unavailable' });
 });
 
 test('is left alone after five failures, and asked again later', async () => {
   const one = register();
-  answers = Array.from({ length: 5 }, () => json({ error: 'bad' }, 400));
+  told.answers = Array.from({ length: 5 }, () => json({ error: 'bad' }, 400));
   for (let i = 0; i < 6; i++) expect(await one.confirm(claim())).toEqual({ kind: 'unavailable' });
-  expect(seen).toHaveLength(5);
+  expect(told.seen).toHaveLength(5);
   clock.advance(31);
-  answers = [json(CONFIRMED)];
+  told.answers = [json(CONFIRMED)];
   expect(await one.confirm(claim())).toMatchObject({ kind: 'confirmed' });
 });

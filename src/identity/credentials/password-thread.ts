@@ -2,10 +2,10 @@
  * The thread in which passwords are hashed, one at a time. Threads of our own and not libuv's pool: files, name look-ups and signatures
  * never wait behind a hash, and the system can be told that hashes give way to requests.
  */
-import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import * as argon2 from 'argon2';
 import type { Config } from '../../platform/config.ts';
+import { giveWay } from '../../platform/give-way.ts';
 import type { Measured } from './password-queue.ts';
 
 export interface ThreadData {
@@ -30,8 +30,6 @@ interface Engine {
   verify(phc: string, password: string, secret: Buffer): Promise<boolean> | boolean;
 }
 
-/** How much a hash gives way to everything else, as `nice` counts: by less, requests wait out its turn of the processor at times. */
-const NICENESS = 19;
 /** `Algorithm.Argon2id` of @node-rs/argon2, whose const enum does not exist at run time. */
 const ARGON2ID = 2;
 /** Cheap enough to be done at every start; what is compared does not depend on the cost. */
@@ -97,8 +95,7 @@ if (parentPort) {
   const { cost, peppers } = workerData as ThreadData;
   const secrets = new Map([...peppers].map(([id, bytes]) => [id, Buffer.from(bytes)]));
   const say = (message: ThreadMessage) => port.postMessage(message);
-  // On Linux this is of the calling thread alone; elsewhere it would be of the whole process.
-  if (process.platform === 'linux') setPriority(0, NICENESS);
+  giveWay();
   const [any = Buffer.alloc(32)] = secrets.values();
   const { engine, ready } = await chooseEngine(any);
   async function outcomeOf(job: ThreadJob): Promise<ThreadOutcome> {

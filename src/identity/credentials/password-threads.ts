@@ -59,6 +59,7 @@ export function createPasswordThreads(parts: {
       worker.on('message', (message: ThreadMessage) => {
         if (message.kind === 'ready') {
           announce(message);
+          worker.unref();
           resolve(thread);
           return;
         }

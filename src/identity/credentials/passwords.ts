@@ -74,11 +74,11 @@ export function createPasswords(parts: {
   const { db, clock, audit, hasher, policy, accounts } = parts;
 
   /** Of an active account. */
-  async function credentialOf(accountId: string | undefined): Promise<Row | undefined> {
+  async function credentialOf(accountId: string): Promise<Row | undefined> {
     const [row] = await db.query<Row>(
       `SELECT a.id AS account_id, p.hash, p.pepper FROM accounts a JOIN password_credentials p ON p.account_id = a.id
         WHERE a.id = $1 AND a.state = 'active'`,
-      [accountId ?? ''],
+      [accountId],
     );
     return row;
   }

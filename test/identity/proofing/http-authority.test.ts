@@ -1,8 +1,7 @@
 import { createHash, createHmac, createSecretKey, randomBytes, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createAuthorities } from '../../../src/identity/proofing/authorities.ts';
@@ -15,44 +14,16 @@ import { issue, issueCa, privateKeyPem, type Holder } from '../../pki/support.ts
 import { TestClock } from '../../support/clock.ts';
 import { silentLogger } from '../../support/logger.ts';
 import { selfSigned } from '../../support/tls.ts';
+import { json, startToldServer, type ToldServer } from '../../support/told-server.ts';
 
-interface Seen {
-  readonly request: IncomingMessage;
-  readonly body: string;
-}
-
-/** A register that answers as it is told to. */
-let server: Server;
-let origin: string;
-let seen: Seen[];
-let answers: ((response: ServerResponse) => void)[];
+let told: ToldServer;
 const clock = new TestClock();
 
 beforeAll(async () => {
-  server = createServer((request, response) => {
-    void text(request).then((body) => {
-      seen.push({ request, body });
-      const answer = answers.shift();
-      if (answer) answer(response);
-      else response.writeHead(500).end();
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  told = await startToldServer();
 });
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
-});
-beforeEach(() => {
-  seen = [];
-  answers = [];
-});
-
-const json =
-  (body: unknown, status = 200) =>
-  (response: ServerResponse) =>
-    void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+afterAll(() => told.stop());
+beforeEach(() => told.reset());
 
 const SECRET = randomBytes(32).toString('base64');
 function authority(change: object = {}) {
@@ -63,7 +34,7 @@ function authority(change: object = {}) {
           driver: 'http',
           id: 'mps',
           name: { 'zh-CN': '测试人口库' },
-          url: `${origin}/v1/`,
+          url: `${told.origin}/v1/`,
           authentication: { method: 'hmac', keyId: 'yinxin-1', secret: SECRET },
           timeoutMs: 10_000,
           trustFramework: 'urn:example:register',
@@ -96,20 +67,20 @@ const comparison = {
 
 test('a comparison is sent as the contract says, and each answer is understood', async () => {
   const mps = authority();
-  answers = [
+  told.answers = [
     json({ result: 'confirmed', level: 2, reference: 'r-1' }),
     json({ result: 'refused', reference: 'r-2', wrong: 'name' }),
-    json({ result: 'continue', uri: `${origin}/live/abc`, reference: 'r-3' }),
+    json({ result: 'continue', uri: `${told.origin}/live/abc`, reference: 'r-3' }),
   ];
   expect(await mps.compare(comparison)).toEqual({ kind: 'confirmed', level: 2, reference: 'r-1' });
   // Even an authority that says too much is not repeated.
   expect(await mps.compare(comparison)).toEqual({ kind: 'refused', reference: 'r-2' });
   expect(await mps.compare(comparison)).toEqual({
     kind: 'continue',
-    uri: `${origin}/live/abc`,
+    uri: `${told.origin}/live/abc`,
     reference: 'r-3',
   });
-  const [first] = seen;
+  const [first] = told.seen;
   expect(first?.request.method).toBe('POST');
   expect(first?.request.url).toBe('/v1/comparisons');
   expect(JSON.parse(first?.body ?? '')).toEqual({
@@ -124,17 +95,17 @@ test('a comparison is sent as the contract says, and each answer is understood',
 
 test('the result of a live check is asked for by its reference', async () => {
   const mps = authority();
-  answers = [json({ result: 'pending' }), json({ result: 'confirmed', level: 3, reference: 'r/3' })];
+  told.answers = [json({ result: 'pending' }), json({ result: 'confirmed', level: 3, reference: 'r/3' })];
   expect(await mps.result('r/3')).toEqual({ kind: 'pending' });
   expect(await mps.result('r/3')).toEqual({ kind: 'confirmed', level: 3, reference: 'r/3' });
-  expect(seen[0]?.request.url).toBe('/v1/comparisons/r%2F3');
+  expect(told.seen[0]?.request.url).toBe('/v1/comparisons/r%2F3');
 });
 
 test('a request carries a signature (RFC 9421) that covers method, address, key and body', async () => {
-  answers = [json({ result: 'pending' }), json({ result: 'refused' })];
+  told.answers = [json({ result: 'pending' }), json({ result: 'refused' })];
   await authority().result('r-1');
   await authority().compare(comparison);
-  for (const { request, body } of seen) {
+  for (const { request, body } of told.seen) {
     const input = String(request.headers['signature-input']).replace(/^yinxin=/, '');
     const covered = [...(/^\(([^)]*)\)/.exec(input)?.[1] ?? '').matchAll(/"([^"]+)"/g)].map(
       ([, name = '']) => name,
@@ -147,7 +118,7 @@ test('a request carries a signature (RFC 9421) that covers method, address, key 
       name === '@method'
         ? request.method
         : name === '@target-uri'
-          ? `${origin}${request.url}`
+          ? `${told.origin}${request.url}`
           : String(request.headers[name]);
     const base = [
       ...covered.map((name) => `"${name}": ${valueOf(name)}`),
@@ -169,20 +140,20 @@ test('a request carries a signature (RFC 9421) that covers method, address, key 
 });
 
 test('a bearer token is sent where one was agreed', async () => {
-  answers = [json({ result: 'pending' })];
+  told.answers = [json({ result: 'pending' })];
   await authority({ authentication: { method: 'bearer', token: 'abcdefghijklmnop' } }).result('r-1');
-  expect(seen[0]?.request.headers.authorization).toBe('Bearer abcdefghijklmnop');
+  expect(told.seen[0]?.request.headers.authorization).toBe('Bearer abcdefghijklmnop');
 });
 
 test('what a second try may mend is tried once more, with the same idempotency key', async () => {
-  answers = [json({}, 503), json({ result: 'confirmed', level: 3, reference: 'r-1' })];
+  told.answers = [json({}, 503), json({ result: 'confirmed', level: 3, reference: 'r-1' })];
   expect(await authority().compare(comparison)).toMatchObject({ kind: 'confirmed' });
-  answers = [(response) => void response.destroy(), json({ result: 'refused' })];
+  told.answers = [(response) => void response.destroy(), json({ result: 'refused' })];
   expect(await authority().compare(comparison)).toMatchObject({ kind: 'refused' });
-  expect(new Set(seen.map(({ request }) => request.headers['idempotency-key']))).toEqual(
+  expect(new Set(told.seen.map(({ request }) => request.headers['idempotency-key']))).toEqual(
     new Set([`"${comparison.requestId}"`]),
   );
-  expect(seen).toHaveLength(4);
+  expect(told.seen).toHaveLength(4);
 });
 
 test('anything that the contract does not know is unavailability, and is not tried again', async () => {
@@ -197,52 +168,52 @@ test('anything that the contract does not know is unavailability, and is not tri
     (response: ServerResponse) => void response.writeHead(200).end('not json'),
     (response: ServerResponse) => void response.writeHead(200).end('x'.repeat(20_000)),
   ]) {
-    seen = [];
-    answers = [answer];
+    told.seen = [];
+    told.answers = [answer];
     expect(await authority().compare(comparison)).toEqual({ kind: 'unavailable' });
-    expect(seen).toHaveLength(1);
+    expect(told.seen).toHaveLength(1);
   }
 });
 
 test('a redirect is not followed: people would be told to someone else', async () => {
-  answers = [
-    (response) => void response.writeHead(307, { location: `${origin}/elsewhere` }).end(),
-    (response) => void response.writeHead(307, { location: `${origin}/elsewhere` }).end(),
+  told.answers = [
+    (response) => void response.writeHead(307, { location: `${told.origin}/elsewhere` }).end(),
+    (response) => void response.writeHead(307, { location: `${told.origin}/elsewhere` }).end(),
   ];
   expect(await authority().compare(comparison)).toEqual({ kind: 'unavailable' });
-  expect(seen.map(({ request }) => request.url)).not.toContain('/elsewhere');
+  expect(told.seen.map(({ request }) => request.url)).not.toContain('/elsewhere');
 });
 
 test('people are sent to registered origins alone', async () => {
-  answers = [json({ result: 'continue', uri: 'https://evil.example/live', reference: 'r' })];
+  told.answers = [json({ result: 'continue', uri: 'https://evil.example/live', reference: 'r' })];
   expect(await authority().compare(comparison)).toEqual({ kind: 'unavailable' });
-  answers = [json({ result: 'continue', uri: 'https://live.example/check?id=1', reference: 'r' })];
+  told.answers = [json({ result: 'continue', uri: 'https://live.example/check?id=1', reference: 'r' })];
   const other = authority({ liveCheckOrigins: ['https://live.example'] });
   expect(await other.compare(comparison)).toMatchObject({ kind: 'continue' });
 });
 
 test('more than was wanted is not taken', async () => {
-  answers = [json({ result: 'confirmed', level: 3, reference: 'r' })];
+  told.answers = [json({ result: 'confirmed', level: 3, reference: 'r' })];
   expect(await authority().compare({ ...comparison, wanted: 2 })).toMatchObject({ level: 2 });
 });
 
 test('an answer that does not come in time is unavailability', async () => {
-  answers = [() => undefined, () => undefined];
+  told.answers = [() => undefined, () => undefined];
   expect(await authority({ timeoutMs: 100 }).compare(comparison)).toEqual({ kind: 'unavailable' });
 });
 
 test('after failures in a row it is left alone for a while, then tried by one', async () => {
   const mps = authority();
   for (let i = 0; i < 5; i++) expect(await mps.result('r')).toEqual({ kind: 'unavailable' });
-  const before = seen.length;
+  const before = told.seen.length;
   expect(await mps.result('r')).toEqual({ kind: 'unavailable' });
-  expect(seen).toHaveLength(before);
+  expect(told.seen).toHaveLength(before);
   clock.advance(31);
-  answers = [json({}, 500)];
+  told.answers = [json({}, 500)];
   expect(await mps.result('r')).toEqual({ kind: 'unavailable' });
-  expect(seen).toHaveLength(before + 1);
+  expect(told.seen).toHaveLength(before + 1);
   clock.advance(31);
-  answers = [json({ result: 'pending' }), json({ result: 'pending' })];
+  told.answers = [json({ result: 'pending' }), json({ result: 'pending' })];
   expect(await Promise.all([mps.result('r'), mps.result('r')])).toEqual(
     expect.arrayContaining([{ kind: 'pending' }, { kind: 'unavailable' }]),
   );
@@ -257,7 +228,7 @@ test('an authority on a private address outside the registered networks is never
           driver: 'http',
           id: 'mps',
           name: { 'zh-CN': '测试人口库' },
-          url: origin,
+          url: told.origin,
           authentication: { method: 'bearer', token: 'abcdefghijklmnop' },
           trustFramework: 'urn:example:register',
         },
@@ -275,7 +246,7 @@ test('an authority on a private address outside the registered networks is never
     kinds: DOCUMENT_KINDS,
   });
   expect(await guarded.compare(comparison)).toEqual({ kind: 'unavailable' });
-  expect(seen).toHaveLength(0);
+  expect(told.seen).toHaveLength(0);
 });
 
 describe('over mutual TLS', () => {
